@@ -1,0 +1,47 @@
+// swift-tools-version: 6.0
+import PackageDescription
+
+let package = Package(
+    name: "lark-gateway",
+    platforms: [.macOS(.v15)],
+    products: [
+        .executable(name: "lark-gateway", targets: ["lark-gateway"])
+    ],
+    targets: [
+        // System libraries: module maps and shims, nothing else.
+        .systemLibrary(name: "CLibpq", pkgConfig: "libpq", providers: [.apt(["libpq-dev"]), .brew(["libpq"])]),
+        .systemLibrary(
+            name: "CLibcurl", pkgConfig: "libcurl", providers: [.apt(["libcurl4-openssl-dev"]), .brew(["curl"])]),
+        .systemLibrary(
+            name: "CLibsodium", pkgConfig: "libsodium", providers: [.apt(["libsodium-dev"]), .brew(["libsodium"])]),
+        .systemLibrary(
+            name: "CLibmicrohttpd", pkgConfig: "libmicrohttpd",
+            providers: [.apt(["libmicrohttpd-dev"]), .brew(["libmicrohttpd"])]),
+
+        // What waits: deadlines, readiness of descriptors, timers, backoff, child processes.
+        .target(name: "AsyncRuntime"),
+        .target(name: "Postgres", dependencies: ["AsyncRuntime", "CLibpq"]),
+        .target(name: "WebSocket", dependencies: ["AsyncRuntime", "CLibcurl"]),
+        .target(name: "HTTPServer", dependencies: ["AsyncRuntime", "CLibmicrohttpd"]),
+        .target(name: "Lark", dependencies: ["AsyncRuntime", "WebSocket"]),
+        .target(
+            name: "Gateway", dependencies: ["AsyncRuntime", "Lark", "Postgres", "CLibsodium"],
+            resources: [.embedInCode("SQL")]),
+        .target(name: "LarkSimulator", dependencies: ["AsyncRuntime", "HTTPServer", "Lark", "WebSocket"]),
+        .executableTarget(
+            name: "lark-gateway",
+            dependencies: ["AsyncRuntime", "Gateway", "HTTPServer", "Lark", "LarkSimulator", "Postgres", "WebSocket"]),
+
+        .target(name: "TestSupport", dependencies: ["AsyncRuntime", "Gateway", "Postgres"], path: "Tests/TestSupport"),
+        .testTarget(name: "AsyncRuntimeTests", dependencies: ["AsyncRuntime", "TestSupport"]),
+        .testTarget(name: "PostgresTests", dependencies: ["AsyncRuntime", "Postgres", "TestSupport"]),
+        .testTarget(name: "WebSocketTests", dependencies: ["AsyncRuntime", "WebSocket"]),
+        .testTarget(name: "LarkTests", dependencies: ["Lark", "LarkSimulator", "AsyncRuntime"]),
+        .testTarget(name: "GatewayTests", dependencies: ["Gateway", "Lark", "Postgres", "TestSupport"]),
+        .testTarget(name: "LarkGatewayTests", dependencies: ["lark-gateway", "Gateway"]),
+        .testTarget(
+            name: "EndToEndTests",
+            dependencies: ["lark-gateway", "Gateway", "Lark", "LarkSimulator", "Postgres", "TestSupport"]),
+    ],
+    swiftLanguageModes: [.v6]
+)

@@ -1,0 +1,29 @@
+#pragma once
+#include <microhttpd.h>
+#include <string.h>
+#include <netinet/in.h>
+#include <arpa/inet.h>
+#include <sys/socket.h>
+
+// MHD's start and options are variadic, which Swift can't call. The daemon polls with epoll in a thread of its own.
+static inline struct MHD_Daemon *lgw_http_start(const struct sockaddr *address, MHD_AccessHandlerCallback handler,
+                                                void *context, MHD_RequestCompletedCallback completed,
+                                                unsigned int connection_limit, unsigned int timeout_seconds) {
+    return MHD_start_daemon(
+        MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_UPGRADE | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL, handler, context,
+        MHD_OPTION_SOCK_ADDR, address, MHD_OPTION_NOTIFY_COMPLETED, completed, context, MHD_OPTION_CONNECTION_LIMIT,
+        connection_limit, MHD_OPTION_CONNECTION_TIMEOUT, timeout_seconds, MHD_OPTION_END);
+}
+static inline unsigned int lgw_http_port(struct MHD_Daemon *daemon) {
+    const union MHD_DaemonInfo *info = MHD_get_daemon_info(daemon, MHD_DAEMON_INFO_BIND_PORT);
+    return info ? info->port : 0;
+}
+static inline enum MHD_Result lgw_http_close_upgraded(struct MHD_UpgradeResponseHandle *handle) {
+    return MHD_upgrade_action(handle, MHD_UPGRADE_ACTION_CLOSE);
+}
+static const enum MHD_ResponseMemoryMode lgw_http_copy = MHD_RESPMEM_MUST_COPY;
+// MHD's enumerations carry attributes that rename or hide their cases in Swift.
+static const enum MHD_Result lgw_http_yes = MHD_YES;
+static const enum MHD_Result lgw_http_no = MHD_NO;
+static const enum MHD_ValueKind lgw_http_headers = MHD_HEADER_KIND;
+static const enum MHD_ValueKind lgw_http_arguments = MHD_GET_ARGUMENT_KIND;

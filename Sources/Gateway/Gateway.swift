@@ -1,0 +1,163 @@
+import AsyncRuntime
+import Lark
+import Postgres
+import Synchronization
+import WebSocket
+
+/// The whole gateway, put together: a message's way is LongConnection, Dispatcher, Repository, RunBatcher, TaskEnqueuer,
+/// and back out through OutboxSender and Messenger.
+package final class Gateway: Sendable {
+    private let settings: GatewaySettings
+    private let pool: Pool
+    private let repository: Repository
+    private let identity = ReplicaIdentity.current()
+    private let transport: any WebSocketTransport
+    private let logger: Logger
+    private let metrics: Metrics
+    private let isReady = Mutex(false)
+
+    package init(
+        _ settings: GatewaySettings, transport: any WebSocketTransport = CurlTransport(), logger: Logger,
+        metrics: Metrics = Metrics()
+    ) {
+        self.settings = settings
+        self.transport = transport
+        self.logger = logger
+        self.metrics = metrics
+        pool = Pool(url: settings.databaseURL, size: settings.poolSize)
+        repository = Repository(pool: pool)
+    }
+
+    package var replica: String { identity.name }
+    package var transportName: String { transport.name }
+
+    /// Set up and not stopping, and the database answers.
+    package func checkReady() async -> Bool {
+        guard isReady.withLock({ $0 }) else { return false }
+        let ping = Statement(name: "ping", sql: "SELECT 1")
+        return (try? await pool.query(ping, deadline: .after(.seconds(2)))) != nil
+    }
+
+    /// Brings the schema up to date and makes what the configuration names exist.
+    /// - Throws: `MigrationError`, `PostgresError`.
+    package func prepare() async throws {
+        for migration in try await GatewaySchema.migrator.apply(to: pool, deadline: .after(.seconds(120))) {
+            logger.log(.schemaMigrated(number: migration.number, name: migration.name))
+        }
+        for agent in settings.agents {
+            try await repository.applyAgent(workspace: agent.workspace, name: agent.name, runtime: agent.runtime)
+        }
+        for installation in settings.installations {
+            let (_, isActive) = try await repository.applyInstallation(installation)
+            if !isActive { logger.log(.installationRevoked(installation.appID)) }
+        }
+    }
+
+    /// Runs until `stop` is set, then stops in order: no more receiving, every window flushed, the outbox's sends under
+    /// way finished, leases released.
+    /// - Parameter started: called when everything is under way.
+    /// - Returns: whether all of the stop was done within the shutdown time-out.
+    package func run(until stop: AsyncEvent, started: @Sendable () async -> Void = {}) async -> Bool {
+        let leases = LeaseTable()
+        let outboxHasWork = Doorbell()
+        let lookNow = Doorbell()
+        let enqueuer = TaskEnqueuer(
+            repository: repository, leases: leases, outboxHasWork: outboxHasWork, logger: logger, metrics: metrics)
+        let batcher = RunBatcher(
+            settings.batching,
+            flushFailed: { [logger, metrics] count, error, retryIn in
+                logger.log(.flushFailed(windows: count, error, retryIn: retryIn))
+                metrics.add(to: .flushFailures)
+            }, flush: { try await enqueuer.flush($0, force: $1) })
+        let fenced = AsyncStream.makeStream(of: Lease.self, bufferingPolicy: .bufferingNewest(1000))
+        let dispatcher = Dispatcher(
+            batcher: batcher, outboxHasWork: outboxHasWork, logger: logger, metrics: metrics,
+            fenced: { fenced.continuation.yield($0) },
+            store: { [repository, settings] rows, deadline in
+                try await repository.ingest(rows, batching: settings.batching, deadline: deadline)
+            })
+        let hub = Hub(
+            parts: Hub.Parts(
+                repository: repository, leases: leases, batcher: batcher, dispatcher: dispatcher,
+                transport: transport, logger: logger, metrics: metrics),
+            identity: identity, installations: settings.installations, timing: settings.lease)
+        let sender = OutboxSender(
+            repository: repository, messenger: Messenger(repository: repository, apps: { hub.api(of: $0) }),
+            holder: identity.name, hasWork: outboxHasWork, logger: logger, metrics: metrics)
+        let housekeeping = Housekeeping(
+            repository: repository, leases: leases, batcher: batcher, outboxHasWork: outboxHasWork, lookNow: lookNow,
+            logger: logger, metrics: metrics)
+        let listener = Listener(
+            url: settings.databaseURL, channels: ["gateway_outbox", "gateway_installation", "gateway_window"])
+
+        let hubTask = Task { await hub.run() }
+        let senderTask = Task { await sender.run() }
+        let sideTasks = [
+            Task { await housekeeping.run() },
+            Task { for await lease in fenced.stream { await hub.lose(lease, reason: "the database refused it") } },
+            Task {
+                await listener.run { event in
+                    switch event {
+                    case .listening:
+                        outboxHasWork.ring()
+                        lookNow.ring()
+                        hub.scanNow.ring()
+                    case .notified(let notification):
+                        switch notification.channel {
+                        case "gateway_outbox": outboxHasWork.ring()
+                        case "gateway_window": lookNow.ring()
+                        default: hub.scanNow.ring()
+                        }
+                    case .lost(let reason, _):
+                        self.logger.log(.databaseUnavailable(during: "listen", PostgresError.connection(reason)))
+                    }
+                }
+            },
+        ]
+        isReady.withLock { $0 = true }
+        await started()
+        await stop.wait()
+
+        logger.log(.gatewayStopping())
+        isReady.withLock { $0 = false }
+        let step = Mutex("receiving")
+        let stopping = Task { [repository, identity] in
+            await hub.stopReceiving()
+            await dispatcher.drain()
+            step.withLock { $0 = "flushing the windows" }
+            await batcher.flushAll()
+            step.withLock { $0 = "sending what is under way" }
+            outboxHasWork.ring()
+            senderTask.cancel()
+            await senderTask.value
+            step.withLock { $0 = "closing the connections" }
+            hubTask.cancel()
+            await hub.close()
+            await hubTask.value
+            step.withLock { $0 = "releasing the leases" }
+            try? await repository.releaseLeases(holder: identity.name)
+        }
+        let finished = await Self.finishes(stopping, within: settings.shutdownTimeout)
+        if !finished { logger.log(.shutdownIncomplete(step.withLock { $0 })) }
+        for task in sideTasks { task.cancel() }
+        await pool.close()
+        return finished
+    }
+
+    private static func finishes(_ task: Task<Void, Never>, within timeout: Duration) async -> Bool {
+        let done = AsyncEvent()
+        let expired = AsyncEvent()
+        Task {
+            await task.value
+            done.set()
+            expired.set()
+        }
+        let timer = Task {
+            try await Task.sleep(for: timeout)
+            expired.set()
+        }
+        await expired.wait()
+        timer.cancel()
+        return done.isSet
+    }
+}

@@ -1,0 +1,168 @@
+import AsyncRuntime
+import Lark
+import Postgres
+
+/// Takes decoded messages in, has each one's fate committed exactly once and in order, and acks it then.
+///
+/// While one statement of a lane is in flight, whatever arrives waits, and goes out together in the next. A chat always
+/// has the same lane, so its order holds.
+package actor Dispatcher {
+    /// Sends the ack; not called for a message that this replica has no right to answer any more.
+    package typealias Acknowledge = @Sendable (AckCode) async -> Void
+    /// Decides a batch in one transaction; see `Repository.ingest`.
+    package typealias Store = @Sendable ([IngestRow], Deadline) async throws -> [IngestResult]
+
+    package struct Limits: Sendable {
+        package var lanes = 4
+        /// What may wait, over all lanes; beyond it acks are 500.
+        package var maxWaiting = 20_000
+        package var maxWaitingBytes = 64 << 20
+        /// The platform gives us 3 s.
+        package var statementTimeout: Duration = .milliseconds(2_500)
+
+        package init() {}
+    }
+
+    private let store: Store
+    private let batcher: RunBatcher
+    private let limits: Limits
+    private let outboxHasWork: Doorbell
+    private let fenced: @Sendable (Lease) -> Void
+    private let logger: Logger
+    private let metrics: Metrics
+    private var lanes: [IngestLane]
+    private var isOverloaded = false
+    private var idleWaiters: [CheckedContinuation<Void, Never>] = []
+
+    /// - Parameter fenced: told when the database says that this replica owns an installation no longer.
+    package init(
+        batcher: RunBatcher, limits: Limits = Limits(), outboxHasWork: Doorbell, logger: Logger, metrics: Metrics,
+        fenced: @escaping @Sendable (Lease) -> Void = { _ in }, store: @escaping Store
+    ) {
+        self.store = store
+        self.batcher = batcher
+        self.limits = limits
+        self.outboxHasWork = outboxHasWork
+        self.fenced = fenced
+        self.logger = logger
+        self.metrics = metrics
+        lanes = Array(repeating: IngestLane(), count: max(1, limits.lanes))
+    }
+
+    /// Puts a message behind those of its chat that came before; returns at once.
+    package func receive(_ message: InboundMessage, under lease: Lease, acknowledge: @escaping Acknowledge) async {
+        let row = IngestRow(lease: lease, message: message)
+        logger.log(.messageReceived(row))
+        let waiting = lanes.reduce(0) { $0 + $1.count }
+        let bytes = lanes.reduce(0) { $0 + $1.bytes }
+        guard waiting < limits.maxWaiting, bytes + row.cost <= limits.maxWaitingBytes else {
+            // Once per overload, not once per message.
+            if !isOverloaded { logger.log(.ingestOverloaded(waiting: waiting, bytes: bytes)) }
+            isOverloaded = true
+            metrics.add(to: .ingestFailures)
+            metrics.add(to: .acks, "500")
+            return await acknowledge(.failed)
+        }
+        let index = Self.lane(of: message, under: lease, count: lanes.count)
+        lanes[index].append(IngestLane.Item(row: row, received: .now, acknowledge: acknowledge))
+        metrics.set(.ingestWaiting, to: waiting + 1)
+        guard !lanes[index].isRunning else { return }
+        lanes[index].isRunning = true
+        Task { await self.run(index) }
+    }
+
+    /// Returns when nothing waits or is being stored.
+    package func drain() async {
+        guard lanes.contains(where: \.isRunning) else { return }
+        await withCheckedContinuation { idleWaiters.append($0) }
+    }
+
+    private static func lane(of message: InboundMessage, under lease: Lease, count: Int) -> Int {
+        var hasher = Hasher()
+        hasher.combine(lease.installation)
+        hasher.combine(message.chatID)
+        return Int(UInt(bitPattern: hasher.finalize()) % UInt(count))
+    }
+
+    private func run(_ index: Int) async {
+        while lanes[index].count > 0 {
+            let batch = lanes[index].takeBatch()
+            let began = ContinuousClock.now
+            let outcomes = await decide(batch.map(\.row), deadline: .after(limits.statementTimeout))
+            await settle(batch, outcomes, took: began.duration(to: .now))
+        }
+        lanes[index].isRunning = false
+        isOverloaded = false
+        metrics.set(.ingestWaiting, to: lanes.reduce(0) { $0 + $1.count })
+        guard !lanes.contains(where: \.isRunning) else { return }
+        for waiter in idleWaiters { waiter.resume() }
+        idleWaiters = []
+    }
+
+    private func settle(_ batch: [IngestLane.Item], _ outcomes: [Decision], took: Duration) async {
+        let failures = outcomes.compactMap { if case .failed(let error) = $0 { error } else { nil } }
+        if let error = failures.first { logger.log(.ingestFailed(messages: failures.count, error)) }
+        for (item, outcome) in zip(batch, outcomes) {
+            switch outcome {
+            case .failed:
+                metrics.add(to: .ingestFailures)
+                metrics.add(to: .acks, "500")
+                await item.acknowledge(.failed)
+            case .decided(let row, let result):
+                logger.log(.messageDecided(row, result, batch: batch.count, took: took))
+                metrics.add(to: .messages, result.verdict.rawValue)
+                guard result.verdict != .fenced else {
+                    fenced(row.lease)
+                    continue
+                }
+                if let session = result.session, result.hasOpenWindow { await batcher.messageStored(in: session) }
+                if result.verdict == .unboundUser || result.verdict == .nonWorkspaceMember { outboxHasWork.ring() }
+                metrics.add(to: .acks, "200")
+                await item.acknowledge(.handled)
+            }
+        }
+    }
+
+    // MARK: Deciding a batch
+
+    private enum Decision {
+        case decided(IngestRow, IngestResult)
+        /// Nothing of it is in the database, or nobody knows: it must come again.
+        case failed(any Error)
+    }
+
+    /// One row that will never fit must not fail its neighbours: a batch with a data error is tried again in halves
+    /// until the guilty row stands alone, and that one is dropped as invalid.
+    private func decide(_ rows: [IngestRow], deadline: Deadline) async -> [Decision] {
+        do {
+            return zip(rows, try await storeRetrying(rows, deadline)).map { .decided($0, $1) }
+        } catch let error as PostgresError where error.blamesTheRow {
+            guard rows.count == 1 else {
+                let middle = rows.count / 2
+                // One after the other: the order within a chat holds.
+                let first = await decide(Array(rows[..<middle]), deadline: deadline)
+                return first + (await decide(Array(rows[middle...]), deadline: deadline))
+            }
+            var row = rows[0]
+            guard row.message.fault == nil else { return [.failed(error)] }
+            row.message.fault = .invalidEvent
+            row.message.faultReason = "\(error)"
+            row.message.content = ""
+            return await decide([row], deadline: deadline)
+        } catch {
+            return rows.map { _ in .failed(error) }
+        }
+    }
+
+    /// Deadlocks and serialization failures (class 40) pass at once.
+    private func storeRetrying(_ rows: [IngestRow], _ deadline: Deadline) async throws -> [IngestResult] {
+        for _ in 0..<3 {
+            do {
+                return try await store(rows, deadline)
+            } catch PostgresError.statement(let error) where error.sqlState.hasPrefix("40") {
+                continue
+            }
+        }
+        return try await store(rows, deadline)
+    }
+}

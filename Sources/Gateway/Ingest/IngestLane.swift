@@ -1,0 +1,37 @@
+/// What waits to be stored in one lane, in the order of arrival, with a bound by count and by bytes.
+struct IngestLane {
+    struct Item: Sendable {
+        let row: IngestRow
+        let received: ContinuousClock.Instant
+        let acknowledge: Dispatcher.Acknowledge
+    }
+
+    /// One statement's worth.
+    static let maxBatch = 256
+    static let maxBatchBytes = 4 << 20
+
+    private var items: [Item] = []
+    private(set) var bytes = 0
+    var isRunning = false
+
+    var count: Int { items.count }
+
+    mutating func append(_ item: Item) {
+        items.append(item)
+        bytes += item.row.cost
+    }
+
+    /// What goes out together in the next statement: everything that waits, within the bounds, and at least one.
+    mutating func takeBatch() -> [Item] {
+        var size = 0
+        var taken = 0
+        for item in items.prefix(Self.maxBatch) {
+            guard taken == 0 || size + item.row.cost <= Self.maxBatchBytes else { break }
+            size += item.row.cost
+            taken += 1
+        }
+        defer { items.removeFirst(taken) }
+        bytes -= size
+        return Array(items.prefix(taken))
+    }
+}

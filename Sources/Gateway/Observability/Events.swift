@@ -1,0 +1,264 @@
+import Foundation
+import Lark
+
+/// Every event that the gateway logs. debug: per frame; info: a decision; warning: will be retried; error: a person
+/// must act, and how. Field names are column names.
+extension LogEvent {
+    // MARK: Start and stop
+
+    package static func gatewayStarted(version: String, transport: String, replica: String, installations: Int) -> Self {
+        Self(
+            .info, "gateway.started",
+            [
+                ("version", .text(version)), ("transport", .text(transport)), ("lease_holder", .text(replica)),
+                ("installations", .count(installations)),
+            ])
+    }
+
+    static func gatewayStopping() -> Self { Self(.info, "gateway.stopping") }
+
+    package static func gatewayStopped() -> Self { Self(.info, "gateway.stopped") }
+
+    package static func shutdownIncomplete(_ step: String) -> Self {
+        Self(
+            .error, "gateway.shutdown_incomplete",
+            [
+                ("unfinished", .text(step)),
+                ("hint", .text("nothing is lost: the next start goes on; raise shutdown_timeout if this repeats")),
+            ])
+    }
+
+    package static func postgresStarted(directory: String, adopted: Bool) -> Self {
+        Self(.info, "postgres.started", [("directory", .text(directory)), ("adopted", .boolean(adopted))])
+    }
+
+    package static func schemaMigrated(number: Int, name: String) -> Self {
+        Self(.info, "schema.migrated", [("number", .count(number)), ("name", .text(name))])
+    }
+
+    package static func metricsListening(host: String, port: Int) -> Self {
+        Self(.info, "metrics.listening", [("host", .text(host)), ("port", .count(port))])
+    }
+
+    package static func databaseUnavailable(during: String, _ error: any Error) -> Self {
+        Self(.warning, "database.unavailable", [("during", .text(during)), ("error", .text("\(error)"))])
+    }
+
+    // MARK: Installations and leases
+
+    static func installationRevoked(_ appID: String) -> Self {
+        Self(
+            .warning, "installation.revoked",
+            [("app_id", .text(appID)), ("hint", .text("it stays revoked: remove it from the configuration"))])
+    }
+
+    static func leaseAcquired(_ lease: Lease, appID: String) -> Self {
+        Self(.info, "lease.acquired", leaseFields(lease, appID))
+    }
+
+    static func leaseLost(_ lease: Lease, appID: String, reason: String) -> Self {
+        Self(.warning, "lease.lost", leaseFields(lease, appID) + [("reason", .text(reason))])
+    }
+
+    static func leaseHeldElsewhere(appIDs: [String]) -> Self {
+        Self(.info, "lease.held_elsewhere", [("app_ids", .text(appIDs.joined(separator: " ")))])
+    }
+
+    private static func leaseFields(_ lease: Lease, _ appID: String) -> [(key: String, value: Value?)] {
+        [
+            ("app_id", .text(appID)), ("installation_id", .installation(lease.installation)),
+            ("lease_generation", .integer(lease.generation)),
+        ]
+    }
+
+    static func botIdentityUnknown(appID: String, _ error: any Error) -> Self {
+        Self(
+            .warning, "bot_identity.unknown",
+            [
+                ("app_id", .text(appID)), ("error", .text("\(error)")),
+                ("hint", .text("group messages are not recognised as meant for the bot until this works")),
+            ])
+    }
+
+    static func botIdentified(appID: String, _ bot: BotIdentity) -> Self {
+        Self(
+            .info, "bot_identity.found",
+            [
+                ("app_id", .text(appID)), ("bot_open_id", bot.openID.map { .text($0) }),
+                ("bot_union_id", bot.unionID.map { .text($0) }),
+            ])
+    }
+
+    // MARK: Connections
+
+    static func connectionOpened(appID: String, serviceID: Int32) -> Self {
+        Self(.info, "connection.opened", [("app_id", .text(appID)), ("service_id", .integer(Int64(serviceID)))])
+    }
+
+    static func connectionClosed(appID: String, _ end: LongConnection.End, lived: Duration, retryIn: Duration?) -> Self {
+        let isNormal =
+            switch end {
+            case .normal, .stopped: true
+            case .failed: false
+            }
+        return Self(
+            isNormal ? .info : .warning, "connection.closed",
+            [
+                ("app_id", .text(appID)), ("reason", .text("\(end)")), ("lived_ms", .milliseconds(lived)),
+                ("retry_in_ms", retryIn.map { .milliseconds($0) }),
+            ])
+    }
+
+    static func connectionFailed(appID: String, reason: String, retryIn: Duration) -> Self {
+        Self(
+            .warning, "connection.failed",
+            [("app_id", .text(appID)), ("reason", .text(reason)), ("retry_in_ms", .milliseconds(retryIn))])
+    }
+
+    static func installationRefused(appID: String, code: Int, reason: String, retryIn: Duration) -> Self {
+        Self(
+            .error, "installation.refused",
+            [
+                ("app_id", .text(appID)), ("code", .count(code)), ("reason", .text(reason)),
+                ("retry_in_ms", .milliseconds(retryIn)),
+                ("hint", .text("correct the app in the developer console or in the configuration, then restart")),
+            ])
+    }
+
+    static func frameDropped(appID: String, _ dropped: LongConnectionMachine.Dropped) -> Self {
+        let (what, detail) =
+            switch dropped {
+            case .notAFrame(let error, let bytes): ("not_a_frame", "\(error), in \(bytes) bytes")
+            case .textMessage(let bytes): ("text_message", "\(bytes) bytes")
+            case .unknownMethod(let method): ("unknown_method", "\(method)")
+            case .part(let reason): ("part", reason)
+            case .expiredParts(let events): ("expired_parts", "\(events) events")
+            }
+        return Self(.warning, "frame.dropped", [("app_id", .text(appID)), ("what", .text(what)), ("detail", .text(detail))])
+    }
+
+    static func frameIgnored(appID: String, type: String) -> Self {
+        Self(.info, "frame.ignored", [("app_id", .text(appID)), ("type", .text(String(type.prefix(64))))])
+    }
+
+    static func eventIgnored(appID: String, type: String, traceID: String?) -> Self {
+        Self(
+            .debug, "event.ignored",
+            [("app_id", .text(appID)), ("type", .text(String(type.prefix(64)))), ("trace_id", traceID.map { .text($0) })])
+    }
+
+    static func eventUndecodable(appID: String, reason: String, bytes: Int, traceID: String?) -> Self {
+        Self(
+            .warning, "event.undecodable",
+            [
+                ("app_id", .text(appID)), ("reason", .text(reason)), ("bytes", .count(bytes)),
+                ("trace_id", traceID.map { .text($0) }),
+            ])
+    }
+
+    // MARK: Messages
+
+    static func messageReceived(_ row: IngestRow) -> Self {
+        Self(.debug, "message.received", messageFields(row))
+    }
+
+    static func messageDecided(_ row: IngestRow, _ result: IngestResult, batch: Int, took: Duration) -> Self {
+        let name = result.verdict == .ingested ? "message.ingested" : "message.dropped"
+        let level: Level = result.verdict == .invalidEvent ? .warning : .info
+        return Self(
+            level, name,
+            messageFields(row) + [
+                ("reason", result.verdict == .ingested ? nil : .text(result.verdict.rawValue)),
+                ("detail", row.message.faultReason.map { .text($0) }),
+                ("session_id", result.session.map { .integer($0.session) }),
+                ("position", result.position.map { .integer($0) }),
+                ("repaired", row.message.wasRepaired ? .boolean(true) : nil),
+                ("batch", .count(batch)), ("took_ms", .milliseconds(took)),
+            ])
+    }
+
+    static func ingestFailed(messages: Int, _ error: any Error) -> Self {
+        Self(
+            .error, "ingest.failed",
+            [
+                ("messages", .count(messages)), ("error", .text("\(error)")),
+                ("hint", .text("acked 500: the platform delivers them again; check Postgres")),
+            ])
+    }
+
+    static func ingestOverloaded(waiting: Int, bytes: Int) -> Self {
+        Self(
+            .warning, "ingest.overloaded",
+            [("waiting", .count(waiting)), ("bytes", .count(bytes)), ("hint", .text("acked 500 until Postgres catches up"))])
+    }
+
+    private static func messageFields(_ row: IngestRow) -> [(key: String, value: Value?)] {
+        func text(_ value: String) -> Value? { value.isEmpty ? nil : .text(value) }
+        return [
+            ("app_id", .text(row.message.appID)), ("installation_id", .installation(row.lease.installation)),
+            ("lark_message_id", text(row.message.messageID)), ("event_id", text(row.message.eventID)),
+            ("chat_id", text(row.message.chatID)), ("thread_id", text(row.message.threadID)),
+        ]
+    }
+
+    // MARK: Windows and tasks
+
+    static func windowsRestored(_ count: Int) -> Self {
+        Self(.info, "windows.restored", [("count", .count(count))])
+    }
+
+    static func windowClosed(_ key: SessionKey, _ outcome: FlushOutcome) -> Self {
+        let base: [(key: String, value: Value?)] = [
+            ("installation_id", .installation(key.installation)), ("session_id", .integer(key.session)),
+        ]
+        switch outcome {
+        case .queued(let taskID):
+            return Self(.info, "task.queued", base + [("task_id", taskID.map { .integer($0) })])
+        case .agentOffline: return Self(.info, "notice.queued", base + [("notice", .text("agent_offline"))])
+        case .agentArchived: return Self(.info, "notice.queued", base + [("notice", .text("agent_archived"))])
+        case .empty: return Self(.info, "window.empty", base)
+        case .gone: return Self(.debug, "window.gone", base)
+        case .notDue(let wait): return Self(.debug, "window.not_due", base + [("remaining_ms", .milliseconds(wait))])
+        case .fenced: return Self(.warning, "window.fenced", base)
+        }
+    }
+
+    static func flushFailed(windows: Int, _ error: any Error, retryIn: Duration?) -> Self {
+        Self(
+            .error, "window.flush_failed",
+            [
+                ("windows", .count(windows)), ("error", .text("\(error)")),
+                ("retry_in_ms", retryIn.map { .milliseconds($0) }),
+                ("hint", .text("the windows stay in Postgres; check that it is up")),
+            ])
+    }
+
+    static func claimsExpired(_ count: Int) -> Self {
+        Self(.warning, "task.claims_expired", [("count", .count(count))])
+    }
+
+    // MARK: Outbox
+
+    static func outboxSent(_ row: OutboxRow, larkMessageID: String, took: Duration) -> Self {
+        Self(
+            .info, "outbox.sent",
+            outboxFields(row) + [("lark_message_id", .text(larkMessageID)), ("took_ms", .milliseconds(took))])
+    }
+
+    static func outboxRetried(_ row: OutboxRow, error: String, retryIn: Duration) -> Self {
+        Self(
+            .warning, "outbox.retried",
+            outboxFields(row) + [("error", .text(error)), ("retry_in_ms", .milliseconds(retryIn))])
+    }
+
+    static func outboxDied(_ row: OutboxRow, error: String) -> Self {
+        Self(.error, "outbox.died", outboxFields(row) + [("error", .text(error))])
+    }
+
+    private static func outboxFields(_ row: OutboxRow) -> [(key: String, value: Value?)] {
+        [
+            ("installation_id", .installation(row.lease.installation)), ("outbox_id", .text(row.id.uuidString.lowercased())),
+            ("kind", .text(row.kind.rawValue)), ("attempts", .count(row.attempts)),
+        ]
+    }
+}

@@ -1,0 +1,53 @@
+/// One structured log event: a stable name and typed fields; never a message body, never a secret.
+package struct LogEvent: Sendable, Equatable {
+    package enum Level: Int, Sendable, CaseIterable, Comparable {
+        case debug, info, warning, error
+
+        package var name: String { "\(self)" }
+
+        package static func < (a: Level, b: Level) -> Bool { a.rawValue < b.rawValue }
+    }
+
+    package enum Value: Sendable, Equatable {
+        case text(String)
+        case integer(Int64)
+        case boolean(Bool)
+    }
+
+    package let level: Level
+    package let name: String
+    package let fields: [(key: String, value: Value)]
+
+    package init(_ level: Level, _ name: String, _ fields: [(key: String, value: Value?)] = []) {
+        self.level = level
+        self.name = name
+        self.fields = fields.compactMap { field in field.value.map { (field.key, $0) } }
+    }
+
+    package subscript(_ key: String) -> Value? {
+        fields.first { $0.key == key }?.value
+    }
+
+    package static func == (a: LogEvent, b: LogEvent) -> Bool {
+        a.level == b.level && a.name == b.name && a.fields.elementsEqual(b.fields) { $0 == $1 }
+    }
+}
+
+/// Where events go.
+package struct Logger: Sendable {
+    private let sink: @Sendable (LogEvent) -> Void
+
+    package init(_ sink: @escaping @Sendable (LogEvent) -> Void) {
+        self.sink = sink
+    }
+
+    package func log(_ event: LogEvent) {
+        sink(event)
+    }
+}
+
+extension LogEvent.Value {
+    static func installation(_ id: InstallationID) -> Self { .integer(id.rawValue) }
+    static func milliseconds(_ duration: Duration) -> Self { .integer(duration.milliseconds) }
+    package static func count(_ count: Int) -> Self { .integer(Int64(count)) }
+}

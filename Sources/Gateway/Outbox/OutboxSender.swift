@@ -1,0 +1,74 @@
+import AsyncRuntime
+import Postgres
+
+/// Sends what stands in the outbox: in order per receiver, side by side across receivers, at least once, with the row's
+/// id as Lark's idempotency uuid.
+struct OutboxSender: Sendable {
+    let repository: Repository
+    let messenger: Messenger
+    let holder: String
+    let hasWork: Doorbell
+    let logger: Logger
+    let metrics: Metrics
+
+    private static let maxUnderWay = 32
+    /// A row that was taken and not settled, because Postgres was away, comes again after this.
+    private static let visibility: Duration = .seconds(60)
+    private static let pollEvery: Duration = .seconds(1)
+
+    /// Until the task is cancelled. Sends under way are finished first.
+    func run() async {
+        let gauge = InFlight()
+        await withDiscardingTaskGroup { group in
+            while !Task.isCancelled {
+                let free = Self.maxUnderWay - gauge.count
+                var rows: [OutboxRow] = []
+                do {
+                    if free > 0 {
+                        rows = try await repository.takeOutbox(
+                            holder: holder, limit: free, visibility: Self.visibility)
+                    }
+                } catch {
+                    // Said by those who have something to lose by it; here it only waits.
+                    await hasWork.wait(atMost: .seconds(2))
+                    continue
+                }
+                for row in rows {
+                    gauge.begin()
+                    group.addTask {
+                        // Not cancelled with us: a send that is under way is finished and recorded.
+                        await Task.detached { await self.send(row) }.value
+                        gauge.end()
+                        hasWork.ring()
+                    }
+                }
+                if rows.isEmpty { await hasWork.wait(atMost: Self.pollEvery) }
+            }
+        }
+    }
+
+    private func send(_ row: OutboxRow) async {
+        let began = ContinuousClock.now
+        guard let settlement = try? await messenger.send(row) else { return }
+        switch settlement {
+        case .sent(let id):
+            logger.log(.outboxSent(row, larkMessageID: id, took: began.duration(to: .now)))
+            metrics.add(to: .outbox, "sent")
+        case .retry(let wait, let error):
+            logger.log(.outboxRetried(row, error: error, retryIn: wait))
+            metrics.add(to: .outbox, "retried")
+        case .dead(let error):
+            logger.log(.outboxDied(row, error: error))
+            metrics.add(to: .outbox, "dead")
+        }
+        // What can't be recorded is sent again later with the same uuid: one message in the chat.
+        for _ in 0..<3 {
+            do {
+                return try await repository.settle(row, settlement)
+            } catch {
+                logger.log(.databaseUnavailable(during: "settle_outbox", error))
+                try? await Task.sleep(for: .seconds(1))
+            }
+        }
+    }
+}

@@ -1,0 +1,76 @@
+import AsyncRuntime
+import Postgres
+
+/// How an attempt to redeem a prompt's code ended.
+package enum ApprovalOutcome: Sendable, Equatable {
+    case bound(openID: String, member: String, workspace: String)
+    case alreadyBound(openID: String)
+    case unknown
+    case used
+    case expired
+}
+
+/// One line of `status`.
+package struct InstallationStatus: Sendable {
+    package let appID: String
+    package let workspace: String
+    package let agent: String
+    package let runtime: String?
+    package let isArchived: Bool
+    package let status: String
+    package let access: String
+    package let holder: String?
+    package let isHeld: Bool
+    package let openWindows: Int
+    package let queuedTasks: Int
+    package let claimedTasks: Int
+    package let outboxWaiting: Int
+    package let outboxDead: Int
+}
+
+extension Repository {
+    package func applyAgent(workspace: String, name: String, runtime: String?) async throws {
+        try await run(SQL.applyAgent, [.text(workspace), .text(name), .text(runtime)])
+    }
+
+    /// - Returns: its id and whether it is active.
+    package func applyInstallation(_ settings: InstallationSettings) async throws -> (InstallationID, isActive: Bool) {
+        let rows = try await run(
+            SQL.applyInstallation,
+            [
+                .text(settings.appID), .text(settings.workspace), .text(settings.agent),
+                .text(settings.domain.absoluteString), .text(settings.locale.rawValue), .text(settings.access.rawValue),
+            ])
+        guard let row = rows.first else { throw PostgresError.unexpectedResult("apply_installation: no row") }
+        let status: String = try row.value("status")
+        return (InstallationID(rawValue: try row.value("installation_id")), status == "active")
+    }
+
+    package func approve(codeSHA256: [UInt8], memberName: String?) async throws -> ApprovalOutcome {
+        let rows = try await run(SQL.approveCode, [.bytes(codeSHA256), .text(memberName)])
+        guard let row = rows.first else { throw PostgresError.unexpectedResult("approve_code: no row") }
+        let outcome: String = try row.value("outcome")
+        switch outcome {
+        case "bound":
+            return .bound(
+                openID: try row.value("open_id"), member: try row.value("member"), workspace: try row.value("workspace"))
+        case "already_bound": return .alreadyBound(openID: try row.value("open_id"))
+        case "used": return .used
+        case "expired": return .expired
+        default: return .unknown
+        }
+    }
+
+    package func installationStatuses() async throws -> [InstallationStatus] {
+        try await run(SQL.statusInstallations, []).map { row in
+            InstallationStatus(
+                appID: try row.value("app_id"), workspace: try row.value("workspace"), agent: try row.value("agent"),
+                runtime: try row.optional("runtime_id"), isArchived: try row.value("archived"),
+                status: try row.value("status"), access: try row.value("access"),
+                holder: try row.optional("lease_holder"), isHeld: try row.value("is_held"),
+                openWindows: try row.value("open_windows"), queuedTasks: try row.value("queued_tasks"),
+                claimedTasks: try row.value("claimed_tasks"), outboxWaiting: try row.value("outbox_waiting"),
+                outboxDead: try row.value("outbox_dead"))
+        }
+    }
+}

@@ -1,0 +1,85 @@
+import AsyncRuntime
+import Lark
+import Postgres
+
+/// A message on its way into the database, and the lease under which it came.
+package struct IngestRow: Sendable {
+    package let lease: Lease
+    package var message: InboundMessage
+
+    package init(lease: Lease, message: InboundMessage) {
+        self.lease = lease
+        self.message = message
+    }
+
+    /// Roughly what it holds in memory.
+    var cost: Int { message.content.utf8.count + 512 }
+}
+
+/// What was decided about a message; see 002_ingest.sql.
+package enum Verdict: String, Sendable, CaseIterable {
+    case ingested
+    case duplicate
+    case unboundUser = "unbound_user"
+    case nonWorkspaceMember = "non_workspace_member"
+    case notAddressedInGroup = "not_addressed_in_group"
+    case revokedInstallation = "revoked_installation"
+    case invalidEvent = "invalid_event"
+    case appSender = "app_sender"
+    case fenced
+}
+
+package struct IngestResult: Sendable, Equatable {
+    package let verdict: Verdict
+    /// Where it was stored.
+    package let session: SessionKey?
+    package let position: Int64?
+    /// The session waits for a run; false where a queued task covers the message already.
+    package let hasOpenWindow: Bool
+
+    package init(verdict: Verdict, session: SessionKey? = nil, position: Int64? = nil, hasOpenWindow: Bool = false) {
+        self.verdict = verdict
+        self.session = session
+        self.position = position
+        self.hasOpenWindow = hasOpenWindow
+    }
+}
+
+extension Repository {
+    /// Decides a batch in one transaction.
+    /// - Returns: one result per row, in their order.
+    package func ingest(_ rows: [IngestRow], batching: Batching, deadline: Deadline) async throws -> [IngestResult] {
+        let messages = rows.map(\.message)
+        let values: [PostgresValue] = [
+            .intArray(rows.map(\.lease.installation.rawValue)),
+            .intArray(rows.map(\.lease.generation)),
+            .textArray(messages.map(\.appID)),
+            .textArray(messages.map(\.messageID)),
+            .textArray(messages.map(\.chatID)),
+            .textArray(messages.map(\.threadID)),
+            .textArray(messages.map(\.chatType.rawValue)),
+            .textArray(messages.map(\.sender)),
+            .textArray(messages.map(\.content)),
+            .intArray(messages.map(\.sentAtMilliseconds)),
+            .boolArray(messages.map(\.isAddressed)),
+            .textArray(messages.map { $0.fault?.rawValue }),
+            .interval(batching.silenceWindow),
+            .interval(batching.maxWait),
+        ]
+        let answer = try await pool.query(SQL.ingestMessages, values, deadline: deadline)
+        guard answer.count == rows.count else {
+            throw PostgresError.unexpectedResult("ingest_messages: \(answer.count) verdicts for \(rows.count) messages")
+        }
+        return try zip(rows, answer).map { row, result in
+            let word: String = try result.value("verdict")
+            guard let verdict = Verdict(rawValue: word) else {
+                throw PostgresError.unexpectedResult("ingest_messages: verdict \(word)")
+            }
+            let session: Int64? = try result.optional("session_id")
+            return IngestResult(
+                verdict: verdict,
+                session: session.map { SessionKey(installation: row.lease.installation, session: $0) },
+                position: try result.optional("message_position"), hasOpenWindow: try result.value("window_open"))
+        }
+    }
+}

@@ -1,0 +1,52 @@
+import AsyncRuntime
+import Foundation
+import Postgres
+
+/// A run that a worker has to make.
+package struct ClaimedTask: Sendable {
+    package let id: Int64
+    package let sessionID: Int64
+    package let workspace: String
+    package let agent: String
+    package let chatID: String
+    package let chatType: String
+    package let attempt: Int
+    /// JSON array, oldest first: [{position, lark_message_id, sender, content, created_at}].
+    package let messages: String
+}
+
+/// A worker's side of the queue: the same SQL functions that a worker in any other language calls.
+extension Repository {
+    /// The SQLSTATE of a call about a task that the worker does not hold (any more).
+    package static let lostClaim = "GW001"
+
+    package func claimTask(runtime: String, worker: String, lease: Duration) async throws -> ClaimedTask? {
+        try await run(SQL.claimTask, [.text(runtime), .text(worker), .interval(lease)]).first.map { row in
+            ClaimedTask(
+                id: try row.value("task_id"), sessionID: try row.value("session_id"),
+                workspace: try row.value("workspace"), agent: try row.value("agent"),
+                chatID: try row.value("chat_id"), chatType: try row.value("chat_type"),
+                attempt: try row.value("attempt"), messages: try row.value("messages"))
+        }
+    }
+
+    package func extendTask(_ id: Int64, worker: String) async throws {
+        try await run(SQL.extendTask, [.int(id), .text(worker)])
+    }
+
+    package func completeTask(_ id: Int64, worker: String, reply: String) async throws {
+        try await run(SQL.completeTask, [.int(id), .text(worker), .text(reply)])
+    }
+
+    package func failTask(_ id: Int64, worker: String, error: String) async throws {
+        try await run(SQL.failTask, [.int(id), .text(worker), .text(error)])
+    }
+
+    func expireClaims() async throws -> Int {
+        try await run(SQL.expireClaims, []).first.map { try $0.value("expired") } ?? 0
+    }
+
+    func pruneDedup(limit: Int) async throws -> Int {
+        try await run(SQL.pruneDedup, [.int(Int64(limit))], within: .seconds(60)).affected
+    }
+}

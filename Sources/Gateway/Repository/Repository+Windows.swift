@@ -1,0 +1,66 @@
+import AsyncRuntime
+import Postgres
+
+/// What became of a closed window; see 003_windows.sql.
+package enum FlushOutcome: Sendable, Equatable {
+    /// `taskID` is nil where a queued task covered the messages already.
+    case queued(taskID: Int64?)
+    case agentOffline
+    case agentArchived
+    case empty
+    /// Extended meanwhile, by this much.
+    case notDue(Duration)
+    case fenced
+    /// The window was not there any more.
+    case gone
+}
+
+/// An open window, as it is read back after a start or a takeover.
+struct StoredWindow: Sendable {
+    let session: SessionKey
+    let openFor: Duration
+    let dueIn: Duration
+}
+
+extension Repository {
+    /// Closes windows in one transaction. `leases` gives the lease of each window's installation.
+    package func flush(
+        _ windows: [(SessionKey, Lease)], force: Bool, deadline: Deadline
+    ) async throws -> [SessionKey: FlushOutcome] {
+        let rows = try await pool.query(
+            SQL.flushWindows,
+            [
+                .intArray(windows.map(\.0.installation.rawValue)), .intArray(windows.map(\.1.generation)),
+                .intArray(windows.map(\.0.session)), .bool(force),
+            ], deadline: deadline)
+        var outcomes = Dictionary(windows.map { ($0.0, FlushOutcome.gone) }, uniquingKeysWith: { $1 })
+        let keys = Dictionary(windows.map { ($0.0.session, $0.0) }, uniquingKeysWith: { $1 })
+        for row in rows {
+            guard let key = keys[try row.value("session_id")] else { continue }
+            let word: String = try row.value("outcome")
+            switch word {
+            case "queued": outcomes[key] = .queued(taskID: try row.optional("task_id"))
+            case "agent_offline": outcomes[key] = .agentOffline
+            case "agent_archived": outcomes[key] = .agentArchived
+            case "empty": outcomes[key] = .empty
+            case "not_due": outcomes[key] = .notDue(.milliseconds(try row.value("remaining_ms", as: Int64.self)))
+            case "fenced": outcomes[key] = .fenced
+            default: throw PostgresError.unexpectedResult("flush_windows: outcome \(word)")
+            }
+        }
+        return outcomes
+    }
+
+    func loadWindows(of installations: [InstallationID], overdueOnly: Bool = false) async throws -> [StoredWindow] {
+        try await run(
+            overdueOnly ? SQL.loadOverdueWindows : SQL.loadWindows, [.intArray(installations.map(\.rawValue))]
+        ).map { row in
+            StoredWindow(
+                session: SessionKey(
+                    installation: InstallationID(rawValue: try row.value("installation_id")),
+                    session: try row.value("session_id")),
+                openFor: .milliseconds(try row.value("open_for_ms", as: Int64.self)),
+                dueIn: .milliseconds(try row.value("due_in_ms", as: Int64.self)))
+        }
+    }
+}

@@ -1,0 +1,20 @@
+import AsyncRuntime
+import Foundation
+import Postgres
+
+/// The gateway's face to Postgres: one method per statement, each with a deadline, in the gateway's own terms.
+package struct Repository: Sendable {
+    package let pool: Pool
+
+    /// For what nobody waits for in person.
+    static let patience: Duration = .seconds(10)
+
+    package init(pool: Pool) {
+        self.pool = pool
+    }
+
+    @discardableResult
+    func run(_ statement: Statement, _ values: [PostgresValue], within patience: Duration = patience) async throws -> Rows {
+        try await pool.query(statement, values, deadline: .after(patience))
+    }
+}

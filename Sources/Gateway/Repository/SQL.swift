@@ -1,0 +1,51 @@
+import Postgres
+
+/// Every statement of the gateway. The texts stand in SQL/, one per file, named as here, in logs and on the server.
+enum SQL {
+    static let ingestMessages = statement("ingest_messages", PackageResources.ingest_messages_sql)
+    static let flushWindows = statement("flush_windows", PackageResources.flush_windows_sql)
+    static let loadWindows = statement("load_windows", PackageResources.load_windows_sql)
+    static let loadOverdueWindows = statement("load_overdue_windows", PackageResources.load_overdue_windows_sql)
+    static let listLeaseHolders = statement("list_lease_holders", PackageResources.list_lease_holders_sql)
+    static let acquireLeases = statement("acquire_leases", PackageResources.acquire_leases_sql)
+    static let renewLeases = statement("renew_leases", PackageResources.renew_leases_sql)
+    static let releaseLeases = statement("release_leases", PackageResources.release_leases_sql)
+    static let takeOutbox = statement("take_outbox", PackageResources.take_outbox_sql)
+    static let settleOutbox = statement("settle_outbox", PackageResources.settle_outbox_sql)
+    static let expireClaims = statement("expire_claims", PackageResources.expire_claims_sql)
+    static let makeBindingCode = statement("make_binding_code", PackageResources.make_binding_code_sql)
+    static let approveCode = statement("approve_code", PackageResources.approve_code_sql)
+    static let saveBotIdentity = statement("save_bot_identity", PackageResources.save_bot_identity_sql)
+    static let applyAgent = statement("apply_agent", PackageResources.apply_agent_sql)
+    static let applyInstallation = statement("apply_installation", PackageResources.apply_installation_sql)
+    static let pruneDedup = statement("prune_dedup", PackageResources.prune_dedup_sql)
+    static let claimTask = statement("claim_task", PackageResources.claim_task_sql)
+    static let extendTask = statement("extend_task", PackageResources.extend_task_sql)
+    static let completeTask = statement("complete_task", PackageResources.complete_task_sql)
+    static let failTask = statement("fail_task", PackageResources.fail_task_sql)
+    static let statusInstallations = statement("status_installations", PackageResources.status_installations_sql)
+
+    private static func statement(_ name: String, _ text: [UInt8]) -> Statement {
+        Statement(name: name, sql: String(decoding: text, as: UTF8.self))
+    }
+}
+
+/// The schema `gateway`, as numbered migrations.
+package enum GatewaySchema {
+    package static let migrator = Migrator(
+        schema: "gateway",
+        migrations: [
+            migration(1, "tables", PackageResources._01_tables_sql),
+            migration(2, "ingest", PackageResources._02_ingest_sql),
+            migration(3, "windows", PackageResources._03_windows_sql),
+            migration(4, "tasks", PackageResources._04_tasks_sql),
+            migration(5, "leases_and_outbox", PackageResources._05_leases_and_outbox_sql),
+            migration(6, "configuration", PackageResources._06_configuration_sql),
+        ],
+        // "larkgate" in ASCII.
+        lockKey: 0x6c61_726b_6761_7465)
+
+    private static func migration(_ number: Int, _ name: String, _ text: [UInt8]) -> Migration {
+        Migration(number: number, name: name, sql: String(decoding: text, as: UTF8.self))
+    }
+}

@@ -1,0 +1,14 @@
+-- One row per installation: who it is and who holds its lease.
+SELECT i.app_id, w.name AS workspace, a.name AS agent, a.runtime_id, a.archived_at IS NOT NULL AS archived, i.status,
+    i.access, i.lease_holder, i.lease_generation,
+    (i.lease_expires_at > clock_timestamp()) IS TRUE AS is_held,
+    (SELECT count(*) FROM gateway.pending_run p WHERE p.installation_id = i.id) AS open_windows,
+    (SELECT count(*) FROM gateway.agent_task t WHERE t.installation_id = i.id AND t.status = 'queued') AS queued_tasks,
+    (SELECT count(*) FROM gateway.agent_task t WHERE t.installation_id = i.id AND t.status = 'claimed') AS claimed_tasks,
+    (SELECT count(*) FROM gateway.outbox o WHERE o.installation_id = i.id AND o.sent_at IS NULL AND o.dead_at IS NULL)
+        AS outbox_waiting,
+    (SELECT count(*) FROM gateway.outbox o WHERE o.installation_id = i.id AND o.dead_at IS NOT NULL) AS outbox_dead
+FROM gateway.installation i
+JOIN gateway.workspace w ON w.id = i.workspace_id
+JOIN gateway.agent a ON a.id = i.agent_id
+ORDER BY i.app_id

@@ -1,0 +1,41 @@
+/// A request, whole.
+package struct HTTPRequest: Sendable {
+    package let method: String
+    /// Without the query.
+    package let path: String
+    package let query: [String: String]
+    /// Names in lower case.
+    package let headers: [String: String]
+    package let body: [UInt8]
+}
+
+/// What is answered.
+package struct HTTPResponse: Sendable {
+    package var status: Int
+    package var headers: [String: String]
+    package var body: [UInt8]
+    /// With status 101: takes the socket over.
+    package var upgrade: (@Sendable (UpgradedSocket) -> Void)?
+
+    package init(
+        status: Int = 200, headers: [String: String] = [:], body: [UInt8] = [],
+        upgrade: (@Sendable (UpgradedSocket) -> Void)? = nil
+    ) {
+        self.status = status
+        self.headers = headers
+        self.body = body
+        self.upgrade = upgrade
+    }
+
+    package static func text(_ text: String, status: Int = 200, type: String = "text/plain; charset=utf-8") -> Self {
+        HTTPResponse(status: status, headers: ["Content-Type": type], body: Array(text.utf8))
+    }
+}
+
+/// The server could not be started.
+package struct HTTPServerError: Error, Sendable, CustomStringConvertible {
+    package let address: String
+    package let reason: String
+
+    package var description: String { "can't listen on \(address): \(reason)" }
+}

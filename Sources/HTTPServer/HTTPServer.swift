@@ -1,0 +1,233 @@
+import AsyncRuntime
+import CLibmicrohttpd
+import Foundation
+import Synchronization
+
+/// A thin face of libmicrohttpd: each request is handed whole to an asynchronous handler; its connection is suspended
+/// until the answer is there, so a slow handler blocks nobody.
+package final class HTTPServer: Sendable {
+    package typealias Handler = @Sendable (HTTPRequest) async -> HTTPResponse
+
+    /// What libmicrohttpd's thread and our tasks share.
+    fileprivate final class Shared: Sendable {
+        struct State {
+            var underWay = 0
+            var isStopping = false
+            var nextSocket = 0
+            var sockets: [Int: UpgradedSocket] = [:]
+        }
+
+        let handler: Handler
+        let state = Mutex(State())
+        let idle = Doorbell()
+
+        init(handler: @escaping Handler) {
+            self.handler = handler
+        }
+
+        /// - Returns: false when the server is stopping.
+        func begin() -> Bool {
+            state.withLock { state in
+                guard !state.isStopping else { return false }
+                state.underWay += 1
+                return true
+            }
+        }
+
+        func end() {
+            state.withLock { $0.underWay -= 1 }
+            idle.ring()
+        }
+
+        func forget(_ id: Int) {
+            _ = state.withLock { $0.sockets.removeValue(forKey: id) }
+            idle.ring()
+        }
+    }
+
+    private let shared: Shared
+    // The daemon is thread-safe, made in `init` and stopped once (guarded by `isStopping`).
+    nonisolated(unsafe) private let daemon: OpaquePointer
+    /// The port in use, also where 0 was asked for.
+    package let port: Int
+
+    package static let maxBodyBytes = 16 << 20
+    private static let connectionTimeoutSeconds: UInt32 = 60
+    private static let maxConnections: UInt32 = 4096
+
+    /// Listens at once.
+    /// - Parameter host: an IPv4 address.
+    /// - Throws: `HTTPServerError`.
+    package init(host: String, port: Int, handler: @escaping Handler) throws {
+        shared = Shared(handler: handler)
+        var address = sockaddr_in()
+        address.sin_family = sa_family_t(AF_INET)
+        address.sin_port = in_port_t(truncatingIfNeeded: port).bigEndian
+        guard (0...65_535).contains(port), inet_pton(AF_INET, host, &address.sin_addr) == 1 else {
+            throw HTTPServerError(address: "\(host):\(port)", reason: "not an IPv4 address and port")
+        }
+        let context = Unmanaged.passUnretained(shared).toOpaque()
+        let daemon = withUnsafePointer(to: &address) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                lgw_http_start(
+                    $0, handleAccess, context, requestCompleted, Self.maxConnections, Self.connectionTimeoutSeconds)
+            }
+        }
+        guard let daemon else {
+            throw HTTPServerError(address: "\(host):\(port)", reason: String(cString: strerror(errno)))
+        }
+        self.daemon = daemon
+        self.port = Int(lgw_http_port(daemon))
+    }
+
+    /// Stops listening, waits for the requests under way and ends upgraded connections.
+    package func stop() async {
+        let sockets = shared.state.withLock { state -> [UpgradedSocket]? in
+            guard !state.isStopping else { return nil }
+            state.isStopping = true
+            return Array(state.sockets.values)
+        }
+        guard let sockets else { return }
+        for socket in sockets { socket.close() }
+        let deadline = Deadline.after(.seconds(10))
+        while shared.state.withLock({ $0.underWay > 0 || !$0.sockets.isEmpty }), !deadline.hasPassed {
+            await shared.idle.wait(atMost: .milliseconds(100))
+        }
+        let bits = UInt(bitPattern: daemon)
+        await withCheckedContinuation { continuation in
+            // Joins libmicrohttpd's thread.
+            DispatchQueue.global().async {
+                MHD_stop_daemon(OpaquePointer(bitPattern: bits))
+                continuation.resume()
+            }
+        }
+        withExtendedLifetime(shared) {}
+    }
+}
+
+/// One request, from its first byte to its end. Touched by libmicrohttpd's thread only, except `response`.
+private final class RequestContext: Sendable {
+    struct State {
+        var body: [UInt8] = []
+        var isTooLarge = false
+        var isHandled = false
+        var response: HTTPResponse?
+    }
+
+    let state = Mutex(State())
+}
+
+private func handleAccess(
+    _ context: UnsafeMutableRawPointer?, _ connection: OpaquePointer?, _ url: UnsafePointer<CChar>?,
+    _ method: UnsafePointer<CChar>?, _ version: UnsafePointer<CChar>?, _ upload: UnsafePointer<CChar>?,
+    _ uploadSize: UnsafeMutablePointer<Int>?, _ slot: UnsafeMutablePointer<UnsafeMutableRawPointer?>?
+) -> MHD_Result {
+    guard let context, let connection, let url, let method, let uploadSize, let slot else { return lgw_http_no }
+    let shared = Unmanaged<HTTPServer.Shared>.fromOpaque(context).takeUnretainedValue()
+    guard let known = slot.pointee else {
+        slot.pointee = Unmanaged.passRetained(RequestContext()).toOpaque()
+        return lgw_http_yes
+    }
+    let request = Unmanaged<RequestContext>.fromOpaque(known).takeUnretainedValue()
+    if uploadSize.pointee > 0 {
+        let bytes = UnsafeRawBufferPointer(start: upload, count: uploadSize.pointee)
+        request.state.withLock { state in
+            if state.body.count + bytes.count > HTTPServer.maxBodyBytes { state.isTooLarge = true }
+            if !state.isTooLarge { state.body += bytes }
+        }
+        uploadSize.pointee = 0
+        return lgw_http_yes
+    }
+    let (isHandled, isTooLarge, body, response) = request.state.withLock { state in
+        defer { state.isHandled = true }
+        return (state.isHandled, state.isTooLarge, state.body, state.response)
+    }
+    if let response { return queue(response, on: connection, shared) }
+    if isTooLarge { return queue(.text("too large\n", status: 413), on: connection, shared) }
+    guard !isHandled else { return lgw_http_yes }
+    guard shared.begin() else { return queue(.text("stopping\n", status: 503), on: connection, shared) }
+    let parsed = HTTPRequest(
+        method: String(cString: method), path: String(cString: url),
+        query: values(of: connection, lgw_http_arguments, lowercaseKeys: false),
+        headers: values(of: connection, lgw_http_headers, lowercaseKeys: true), body: body)
+    MHD_suspend_connection(connection)
+    let bits = UInt(bitPattern: connection)
+    Task {
+        let response = await shared.handler(parsed)
+        request.state.withLock { $0.response = response }
+        MHD_resume_connection(OpaquePointer(bitPattern: bits))
+        shared.end()
+    }
+    return lgw_http_yes
+}
+
+private func requestCompleted(
+    _ context: UnsafeMutableRawPointer?, _ connection: OpaquePointer?,
+    _ slot: UnsafeMutablePointer<UnsafeMutableRawPointer?>?, _ code: MHD_RequestTerminationCode
+) {
+    guard let slot, let known = slot.pointee else { return }
+    Unmanaged<RequestContext>.fromOpaque(known).release()
+    slot.pointee = nil
+}
+
+private func values(of connection: OpaquePointer, _ kind: MHD_ValueKind, lowercaseKeys: Bool) -> [String: String] {
+    final class Collected { var values: [String: String] = [:] }
+    let collected = Collected()
+    MHD_get_connection_values(
+        connection, kind,
+        { context, _, key, value in
+            guard let context, let key else { return lgw_http_yes }
+            let collected = Unmanaged<Collected>.fromOpaque(context).takeUnretainedValue()
+            collected.values[String(cString: key)] = value.map { String(cString: $0) } ?? ""
+            return lgw_http_yes
+        }, Unmanaged.passUnretained(collected).toOpaque())
+    guard lowercaseKeys else { return collected.values }
+    return Dictionary(collected.values.map { ($0.key.lowercased(), $0.value) }, uniquingKeysWith: { $1 })
+}
+
+/// What an upgrade needs when libmicrohttpd hands the socket over.
+private final class Upgrade: Sendable {
+    let shared: HTTPServer.Shared
+    let takeOver: @Sendable (UpgradedSocket) -> Void
+
+    init(_ shared: HTTPServer.Shared, _ takeOver: @escaping @Sendable (UpgradedSocket) -> Void) {
+        self.shared = shared
+        self.takeOver = takeOver
+    }
+}
+
+private func queue(
+    _ answer: HTTPResponse, on connection: OpaquePointer, _ shared: HTTPServer.Shared
+) -> MHD_Result {
+    let response: OpaquePointer?
+    if let takeOver = answer.upgrade {
+        let upgrade = Unmanaged.passRetained(Upgrade(shared, takeOver)).toOpaque()
+        response = MHD_create_response_for_upgrade(
+            { context, _, _, early, earlySize, descriptor, handle in
+                guard let context, let handle else { return }
+                let upgrade = Unmanaged<Upgrade>.fromOpaque(context).takeRetainedValue()
+                let shared = upgrade.shared
+                let bytes = early.map { Array(UnsafeRawBufferPointer(start: $0, count: earlySize)) } ?? []
+                let socket = shared.state.withLock { state in
+                    let id = state.nextSocket
+                    state.nextSocket += 1
+                    let socket = UpgradedSocket(descriptor: descriptor, handle: handle, early: bytes) {
+                        shared.forget(id)
+                    }
+                    state.sockets[id] = socket
+                    return socket
+                }
+                upgrade.takeOver(socket)
+                if shared.state.withLock({ $0.isStopping }) { socket.close() }
+            }, upgrade)
+    } else {
+        response = answer.body.withUnsafeBytes { bytes in
+            MHD_create_response_from_buffer(
+                bytes.count, UnsafeMutableRawPointer(mutating: bytes.baseAddress), lgw_http_copy)
+        }
+    }
+    guard let response else { return lgw_http_no }
+    defer { MHD_destroy_response(response) }
+    for (name, value) in answer.headers { MHD_add_response_header(response, name, value) }
+    return MHD_queue_response(connection, UInt32(answer.status), response)
+}

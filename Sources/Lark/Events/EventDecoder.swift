@@ -1,0 +1,85 @@
+import Foundation
+
+/// From the payload of a delivery to what the gateway does with it. Pure.
+package struct EventDecoder: Sendable {
+    package enum Decoded: Sendable, Equatable {
+        /// To be stored, or dropped with an audit row (see `fault`).
+        case message(InboundMessage)
+        /// An event that we have no use for.
+        case ignored(type: String)
+        /// No event at all.
+        case undecodable(reason: String)
+    }
+
+    /// The app whose connection this is; an event without an app id counts as its own.
+    private let appID: String
+    private let bot: BotIdentity
+
+    /// Text beyond this is refused as invalid: the platform's own limit is 150 KB.
+    static let maxContentBytes = 1 << 20
+
+    package init(appID: String, bot: BotIdentity) {
+        self.appID = appID
+        self.bot = bot
+    }
+
+    package func decode(_ payload: some Collection<UInt8>) -> Decoded {
+        guard let json = JSONValue(parsing: payload) else { return .undecodable(reason: "not JSON") }
+        guard json.isObject else { return .undecodable(reason: "not a JSON object") }
+        let header = json["header"]
+        guard let type = header["event_type"].string else { return .undecodable(reason: "no header.event_type") }
+        guard type == "im.message.receive_v1" else { return .ignored(type: type) }
+        var message = InboundMessage(appID: header["app_id"].string ?? appID)
+        message.eventID = clean(header["event_id"].string)
+        fill(&message, from: json["event"])
+        return .message(message)
+    }
+
+    private func fill(_ message: inout InboundMessage, from event: JSONValue) {
+        let body = event["message"]
+        message.messageID = clean(body["message_id"].string)
+        message.chatID = clean(body["chat_id"].string)
+        message.threadID = clean(body["thread_id"].string)
+        message.sender = clean(event["sender"]["sender_id"]["open_id"].string)
+        message.chatType = body["chat_type"].string == "p2p" ? .p2p : .group
+        message.sentAtMilliseconds = body["create_time"].integer.flatMap(Self.milliseconds)
+
+        let senderType = event["sender"]["sender_type"].string
+        if message.messageID.isEmpty || message.chatID.isEmpty {
+            return refuse(&message, "no \(message.messageID.isEmpty ? "message_id" : "chat_id")")
+        }
+        guard senderType != "app" else {
+            message.fault = .appSender
+            return
+        }
+        guard !message.sender.isEmpty else { return refuse(&message, "no sender") }
+
+        let mentions = body["mentions"].array.compactMap(Mention.init)
+        message.isAddressed = message.chatType == .p2p || mentions.contains { bot.isMentioned(by: $0) }
+        let content = MessageContent(
+            type: body["message_type"].string ?? "", content: body["content"].string ?? "", mentions: mentions, bot: bot)
+        let text = content.text
+        guard text.utf8.count <= Self.maxContentBytes else {
+            return refuse(&message, "a text of \(text.utf8.count) bytes; the limit is \(Self.maxContentBytes)")
+        }
+        message.wasRepaired = text.unicodeScalars.contains { $0 == "\0" || $0 == "\u{FFFD}" }
+        message.content = clean(text)
+    }
+
+    private func refuse(_ message: inout InboundMessage, _ reason: String) {
+        message.fault = .invalidEvent
+        message.faultReason = reason
+    }
+
+    /// Postgres stores no NUL.
+    private func clean(_ text: String?) -> String {
+        guard let text else { return "" }
+        return text.utf8.contains(0) ? text.replacingOccurrences(of: "\0", with: "\u{FFFD}") : text
+    }
+
+    /// Some times are in microseconds: judged by their length. What is out of any calendar is `nil`.
+    private static func milliseconds(_ time: Int) -> Int64? {
+        let value = Int64(time >= 100_000_000_000_000 ? time / 1000 : time)
+        return (0...4_102_444_800_000).contains(value) ? value : nil
+    }
+}

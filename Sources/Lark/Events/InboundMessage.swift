@@ -1,0 +1,73 @@
+/// A chat message as the gateway stores it: the platform's event, decoded, flattened to text and checked.
+package struct InboundMessage: Sendable, Equatable {
+    package enum ChatType: String, Sendable {
+        case p2p
+        case group
+    }
+
+    /// Why a message is not to be looked at further; it is audited under this reason.
+    package enum Fault: String, Sendable {
+        case invalidEvent = "invalid_event"
+        case appSender = "app_sender"
+    }
+
+    package var appID: String
+    package var eventID: String = ""
+    package var messageID: String = ""
+    package var chatID: String = ""
+    /// Empty outside a topic.
+    package var threadID: String = ""
+    package var chatType: ChatType = .p2p
+    /// The sender's open_id.
+    package var sender: String = ""
+    /// What an agent reads.
+    package var content: String = ""
+    /// Milliseconds since 1970, by the platform's clock.
+    package var sentAtMilliseconds: Int64?
+    /// Meant for the bot: a p2p chat, or a group message that mentions it.
+    package var isAddressed = false
+    package var fault: Fault?
+    /// What made it invalid, for the log; never the body.
+    package var faultReason: String?
+    /// U+FFFD stands where NUL, broken UTF-8 or half a surrogate pair stood.
+    package var wasRepaired = false
+
+    package init(appID: String) {
+        self.appID = appID
+    }
+}
+
+/// Who the bot is, as far as is known.
+package struct BotIdentity: Sendable, Equatable {
+    package var openID: String?
+    package var unionID: String?
+
+    package init(openID: String? = nil, unionID: String? = nil) {
+        self.openID = openID
+        self.unionID = unionID
+    }
+
+    /// open_id is written for the app that receives an event, so with several bots in a group only the union_id tells
+    /// which was meant: with a known union_id nothing else counts.
+    func isMentioned(by mention: Mention) -> Bool {
+        if let unionID { return mention.unionID == unionID }
+        guard let openID else { return false }
+        return mention.openID == openID
+    }
+}
+
+/// A row of an event's `mentions`.
+package struct Mention: Sendable, Equatable {
+    let key: String
+    let openID: String?
+    let unionID: String?
+    let name: String
+
+    init?(_ json: JSONValue) {
+        guard let key = json["key"].string, !key.isEmpty else { return nil }
+        self.key = key
+        openID = json["id"]["open_id"].string
+        unionID = json["id"]["union_id"].string
+        name = json["name"].string ?? ""
+    }
+}

@@ -1,0 +1,163 @@
+import AsyncRuntime
+import WebSocket
+
+/// One long connection, from its bootstrap to its end: performs what `LongConnectionMachine` decides.
+package actor LongConnection {
+    package enum Event: Sendable {
+        case connected
+        case dropped(LongConnectionMachine.Dropped)
+    }
+
+    /// Why it ended.
+    package enum End: Sendable, CustomStringConvertible {
+        /// The server closed it as it often does; nothing is wrong.
+        case normal(String)
+        case failed(String)
+        case stopped
+
+        package var description: String {
+            switch self {
+            case .normal(let reason), .failed(let reason): reason
+            case .stopped: "stopped"
+            }
+        }
+    }
+
+    private let socket: any WebSocketConnection
+    private var machine: LongConnectionMachine
+    private let start = ContinuousClock.now
+    private let receive: @Sendable (Delivery, LongConnection) async -> Void
+    private let report: @Sendable (Event) -> Void
+    private var isReceiving = true
+    /// The configuration can move the next wake-up forward.
+    private let wakeUp = Doorbell()
+    private var end: End?
+
+    private init(
+        socket: any WebSocketConnection, endpoint: Endpoint, rules: LongConnectionMachine.Rules,
+        receive: @escaping @Sendable (Delivery, LongConnection) async -> Void,
+        report: @escaping @Sendable (Event) -> Void
+    ) {
+        self.socket = socket
+        self.receive = receive
+        self.report = report
+        machine = LongConnectionMachine(
+            serviceID: endpoint.serviceID, config: endpoint.config, rules: rules, now: .zero)
+    }
+
+    /// Connects.
+    /// - Parameter receive: called for one delivery after another, in the order of arrival; the next frame is read when
+    ///   it returns, so it must not wait for storage. The ack goes through `acknowledge`.
+    /// - Throws: `ConnectFailure`, `CancellationError`.
+    package static func connect(
+        to endpoint: Endpoint, transport: any WebSocketTransport, rules: LongConnectionMachine.Rules = .init(),
+        handshakeTimeout: Duration = .seconds(15),
+        receive: @escaping @Sendable (Delivery, LongConnection) async -> Void,
+        report: @escaping @Sendable (Event) -> Void
+    ) async throws -> LongConnection {
+        do {
+            let socket = try await transport.connect(
+                to: endpoint.url, options: WebSocketOptions(), deadline: .after(handshakeTimeout))
+            return LongConnection(socket: socket, endpoint: endpoint, rules: rules, receive: receive, report: report)
+        } catch let error as CancellationError {
+            throw error
+        } catch let error as HandshakeError {
+            throw Self.failure(error)
+        } catch {
+            throw ConnectFailure.retryable(reason: "\(error)")
+        }
+    }
+
+    /// A refused upgrade carries the platform's reasons in its headers.
+    static func failure(_ error: HandshakeError) -> ConnectFailure {
+        let words = error.headers["handshake-msg"].map { ": \($0.prefix(200))" } ?? ""
+        let detail = error.headers["handshake-autherrcode"].flatMap { Int($0) }
+        switch error.headers["handshake-status"].flatMap({ Int($0) }) {
+        case 403:
+            return .refused(code: 403, reason: "the platform forbids this connection\(words)")
+        case 514 where detail == ConnectFailure.tooManyConnections:
+            return .refused(code: ConnectFailure.tooManyConnections, reason: ConnectFailure.tooManyConnectionsReason)
+        default:
+            return .retryable(reason: "\(error)\(words)")
+        }
+    }
+
+    /// Runs until the connection ends. When the task is cancelled it says goodbye and returns `.stopped`.
+    package func run() async -> End {
+        report(.connected)
+        await perform(machine.opened(now: now))
+        await withTaskGroup(of: Void.self) { group in
+            group.addTask { await self.read() }
+            group.addTask { await self.keepTime() }
+            await group.next()
+            group.cancelAll()
+        }
+        await socket.close(.goingAway, reason: "")
+        return end ?? .stopped
+    }
+
+    /// From now on nothing that comes in is delivered; acks still go out. The platform delivers the rest again.
+    package func stopReceiving() {
+        isReceiving = false
+    }
+
+    /// Sends the ack; a connection that has ended meanwhile needs none: the platform delivers the event again.
+    package func acknowledge(_ delivery: Delivery, _ code: AckCode, handledIn duration: Duration) async {
+        let frame = delivery.acknowledgement(code, handledIn: duration)
+        try? await socket.send(.binary(frame.encoded()))
+    }
+
+    private var now: Duration { start.duration(to: .now) }
+
+    private func read() async {
+        do {
+            while true {
+                let event = try await socket.receive()
+                guard isReceiving else { continue }
+                switch event {
+                case .message(.binary(let bytes)): await perform(machine.received(bytes, now: now))
+                case .message(.text(let text)): await perform(machine.receivedText(bytes: text.utf8.count, now: now))
+                case .ping, .pong, .closed, .failed: machine.received(now: now)
+                }
+                wakeUp.ring()
+                guard end == nil else { return }
+            }
+        } catch WebSocketError.closed(let code, let reason) where [.normal, .goingAway].contains(code) {
+            finish(.normal("closed by the server: \(code.rawValue) \(reason)"))
+        } catch is CancellationError {
+            finish(.stopped)
+        } catch {
+            finish(.failed("\(error)"))
+        }
+    }
+
+    private func keepTime() async {
+        while !Task.isCancelled, end == nil {
+            await wakeUp.wait(atMost: machine.nextWakeUp - now)
+            await perform(machine.timePassed(now: now))
+        }
+    }
+
+    private func perform(_ actions: [LongConnectionMachine.Action]) async {
+        for action in actions {
+            switch action {
+            case .send(let frame):
+                do {
+                    try await socket.send(.binary(frame.encoded()))
+                } catch {
+                    finish(.failed("\(error)"))
+                }
+            case .deliver(let delivery): await receive(delivery, self)
+            case .drop(let dropped): report(.dropped(dropped))
+            case .endSilent(let silence): finish(.failed("nothing came for \(silence.components.seconds) s after a ping"))
+            }
+        }
+    }
+
+    private func finish(_ reason: End) {
+        guard end == nil else { return }
+        // Who cancels us decides that we stopped, whatever the socket says about it.
+        end = Task.isCancelled ? .stopped : reason
+        wakeUp.ring()
+    }
+}

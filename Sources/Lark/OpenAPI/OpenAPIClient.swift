@@ -1,0 +1,123 @@
+import AsyncRuntime
+import Foundation
+
+/// The calls of the platform's open API that the gateway makes, for one app.
+package struct OpenAPIClient: Sendable {
+    private let domain: URL
+    private let http: HTTPExchange
+    private let tokens: TenantTokens
+
+    /// - Parameter domain: `https://open.feishu.cn`, `https://open.larksuite.com` or a test server.
+    package init(domain: URL, appID: String, appSecret: String, http: HTTPExchange) {
+        self.domain = domain
+        self.http = http
+        tokens = TenantTokens {
+            let call = "tenant_access_token"
+            let url = domain.appendingPathComponent("open-apis/auth/v3/tenant_access_token/internal")
+            let json = try await Self.exchange(
+                call, http, "POST", url, [:], ["app_id": appID, "app_secret": appSecret])
+            guard let value = json["tenant_access_token"].string, !value.isEmpty else {
+                throw OpenAPIError(
+                    call: call, code: 0, status: 200, message: "no token in the answer", logID: nil,
+                    remedy: .retry(after: nil))
+            }
+            return TenantTokens.Token(value: value, lifetime: .seconds(json["expire"].integer ?? 0))
+        }
+    }
+
+    /// Proves that app id and secret are right.
+    package func checkCredentials() async throws {
+        _ = try await tokens.token()
+    }
+
+    /// Who the bot is. The union_id needs a permission that an app may lack: then it stays unknown.
+    package func botIdentity() async throws -> BotIdentity {
+        let info = try await call("bot_info", "GET", "open-apis/bot/v3/info")
+        guard let openID = info["bot"]["open_id"].string else { return BotIdentity() }
+        let user = try? await call(
+            "bot_user", "GET", "open-apis/contact/v3/users/\(openID)", query: ["user_id_type": "open_id"])
+        return BotIdentity(openID: openID, unionID: user?["data"]["user"]["union_id"].string)
+    }
+
+    package enum Receiver: Sendable, Equatable {
+        case chat(String)
+        case person(openID: String)
+        /// Answers a message.
+        case message(String, inThread: Bool)
+    }
+
+    /// Sends one message.
+    /// - Parameter uuid: at most 50 characters; the same uuid to the same receiver within an hour makes no second one.
+    /// - Returns: the new message's id.
+    /// - Throws: `OpenAPIError`, `CancellationError`.
+    package func send(_ content: OutboundContent, to receiver: Receiver, uuid: String) async throws -> String {
+        var body: [String: any Sendable] = [
+            "msg_type": content.messageType, "content": content.json, "uuid": uuid,
+        ]
+        let json: JSONValue
+        switch receiver {
+        case .chat(let id):
+            body["receive_id"] = id
+            json = try await call(
+                "send_message", "POST", "open-apis/im/v1/messages", query: ["receive_id_type": "chat_id"], body)
+        case .person(let openID):
+            body["receive_id"] = openID
+            json = try await call(
+                "send_message", "POST", "open-apis/im/v1/messages", query: ["receive_id_type": "open_id"], body)
+        case .message(let id, let inThread):
+            body["reply_in_thread"] = inThread
+            json = try await call("reply_message", "POST", "open-apis/im/v1/messages/\(id)/reply", body)
+        }
+        return json["data"]["message_id"].string ?? ""
+    }
+
+    /// With a token; a token that is refused is renewed, and the call repeated, once.
+    private func call(
+        _ name: String, _ method: String, _ path: String, query: [String: String] = [:],
+        _ body: [String: any Sendable]? = nil
+    ) async throws -> JSONValue {
+        var parts = URLComponents(url: domain.appendingPathComponent(path), resolvingAgainstBaseURL: false)
+        if !query.isEmpty { parts?.queryItems = query.map { URLQueryItem(name: $0.key, value: $0.value) } }
+        guard let url = parts?.url else {
+            throw OpenAPIError(
+                call: name, code: nil, status: nil, message: "the domain is no URL", logID: nil, remedy: .giveUp)
+        }
+        let token = try await tokens.token()
+        do {
+            return try await Self.exchange(name, http, method, url, ["Authorization": "Bearer \(token)"], body)
+        } catch let error as OpenAPIError where error.remedy == .renewToken {
+            await tokens.drop(token)
+            let renewed = try await tokens.token()
+            return try await Self.exchange(name, http, method, url, ["Authorization": "Bearer \(renewed)"], body)
+        }
+    }
+
+    private static func exchange(
+        _ name: String, _ http: HTTPExchange, _ method: String, _ url: URL, _ headers: [String: String],
+        _ body: [String: any Sendable]?
+    ) async throws -> JSONValue {
+        let answer: HTTPExchange.Answer
+        do {
+            answer = try await http.send(method, url, headers: headers, json: body)
+        } catch let error as CancellationError {
+            throw error
+        } catch {
+            throw OpenAPIError(
+                call: name, code: nil, status: nil, message: "\(error)", logID: nil, remedy: .retry(after: nil))
+        }
+        let wait = (answer.headers["x-ogw-ratelimit-reset"] ?? answer.headers["retry-after"]).flatMap { Int($0) }
+        let retryAfter = wait.map { Duration.seconds(max(0, min($0, 3600))) }
+        let logID = answer.headers["x-tt-logid"]
+        guard let json = JSONValue(parsing: answer.body), let code = json["code"].integer else {
+            let remedy = OpenAPIError.remedy(code: nil, status: answer.status, retryAfter: retryAfter)
+            throw OpenAPIError(
+                call: name, code: nil, status: answer.status,
+                message: "\(answer.body.count) bytes that are no JSON answer", logID: logID, remedy: remedy)
+        }
+        guard code != 0 else { return json }
+        let words = [OpenAPIError.advice(code: code), json["msg"].string.map { String($0.prefix(200)) }]
+        throw OpenAPIError(
+            call: name, code: code, status: answer.status, message: words.compactMap { $0 }.joined(separator: ": "),
+            logID: logID, remedy: OpenAPIError.remedy(code: code, status: answer.status, retryAfter: retryAfter))
+    }
+}

@@ -1,0 +1,63 @@
+import AsyncRuntime
+
+/// A call of the open API that did not do what it should.
+package struct OpenAPIError: Error, Sendable, CustomStringConvertible {
+    /// What to do about it; source: the platform's "Error codes" page of each call.
+    package enum Remedy: Sendable, Equatable {
+        /// Again later, with the same uuid.
+        case retry(after: Duration?)
+        /// Again with a new token, once.
+        case renewToken
+        /// Never: a person must act, or nobody can.
+        case giveUp
+        /// The content was refused: once more as plain text.
+        case sendAsText
+        /// What is answered can't be answered any more: to the chat instead. `evenFromTopic` where the answer of a
+        /// topic may go to the whole chat.
+        case sendToChat(evenFromTopic: Bool)
+    }
+
+    package let call: String
+    /// The platform's code; nil where no JSON came.
+    package let code: Int?
+    package let status: Int?
+    package let message: String
+    /// For the platform's support.
+    package let logID: String?
+    package let remedy: Remedy
+
+    package var description: String {
+        var words = ["\(call):"]
+        if let code { words.append("code \(code)") } else if let status { words.append("HTTP \(status)") }
+        words.append(message)
+        if let logID { words.append("(log id \(logID))") }
+        return words.joined(separator: " ")
+    }
+
+    /// The code decides, with HTTP 200 or 4xx alike.
+    static func remedy(code: Int?, status: Int, retryAfter: Duration?) -> Remedy {
+        switch code {
+        case 99_991_663, 99_991_664, 99_991_671, 99_991_661: return .renewToken
+        case 99_991_400, 230_020, 230_049: return .retry(after: retryAfter)
+        case 230_001, 230_025, 230_099: return .sendAsText
+        case 230_071, 230_072: return .sendToChat(evenFromTopic: true)
+        case 230_011, 230_019, 230_050, 230_110, 230_111: return .sendToChat(evenFromTopic: false)
+        case .some: return status == 429 || status >= 500 ? .retry(after: retryAfter) : .giveUp
+        case nil: return .retry(after: retryAfter)
+        }
+    }
+
+    /// What an operator can do about the code.
+    static func advice(code: Int?) -> String? {
+        switch code {
+        case 99_991_672, 230_027, 99_991_679: "the app lacks a permission: grant it in the developer console and publish"
+        case 230_002: "the bot is not in the chat"
+        case 230_006: "the bot ability is off: turn it on in the developer console and publish"
+        case 230_013: "this person is outside the app's availability"
+        case 230_018, 230_035: "the bot may not speak in this chat"
+        case 230_022, 230_028: "refused by the content check of the platform or the tenant"
+        case 10_003, 10_014: "wrong app_id or app_secret"
+        default: nil
+        }
+    }
+}

@@ -1,0 +1,48 @@
+import Foundation
+
+/// What a message says, in the platform's form. Source: "Send message content".
+package enum OutboundContent: Sendable, Equatable {
+    case text(String)
+    /// A card of schema 2.0 with one markdown element.
+    case markdownCard(String)
+    /// A card with a coloured head and a text below.
+    case headedCard(title: String, color: HeadColor, text: String)
+
+    package enum HeadColor: String, Sendable { case grey, blue }
+
+    var messageType: String {
+        switch self {
+        case .text: "text"
+        case .markdownCard, .headedCard: "interactive"
+        }
+    }
+
+    /// The content as the API wants it: JSON inside a string.
+    var json: String {
+        switch self {
+        case .text(let text):
+            return Self.encode(["text": text])
+        case .markdownCard(let text):
+            return Self.encode(["schema": "2.0", "body": ["elements": [["tag": "markdown", "content": text]]]])
+        case .headedCard(let title, let color, let text):
+            return Self.encode([
+                "schema": "2.0",
+                "header": ["title": ["tag": "plain_text", "content": title], "template": color.rawValue],
+                "body": ["elements": [["tag": "markdown", "content": text]]],
+            ])
+        }
+    }
+
+    /// The plain text of it, for a second try where a card was refused.
+    package var asText: OutboundContent {
+        switch self {
+        case .text(let text), .markdownCard(let text): return .text(text)
+        case .headedCard(let title, _, let text): return .text("\(title)\n\(text)")
+        }
+    }
+
+    private static func encode(_ object: [String: Any]) -> String {
+        let data = try? JSONSerialization.data(withJSONObject: object, options: [.sortedKeys, .withoutEscapingSlashes])
+        return String(decoding: data ?? Data("{}".utf8), as: UTF8.self)
+    }
+}

@@ -1,0 +1,71 @@
+/// An app that exists on the simulated platform.
+package struct SimulatedApp: Sendable, Equatable {
+    package let id: String
+    package let secret: String
+    package let botOpenID: String
+    package let botUnionID: String
+
+    package init(id: String, secret: String) {
+        self.id = id
+        self.secret = secret
+        botOpenID = "ou_bot_\(id)"
+        botUnionID = "on_bot_\(id)"
+    }
+}
+
+/// A message that a person writes on the simulated platform.
+package struct SimulatedMessage: Sendable {
+    package var chatID: String
+    package var chatType: String
+    package var sender: String
+    package var threadID: String?
+    package var messageType: String
+    /// JSON, as the platform puts it into the event.
+    package var content: String
+    package var messageID: String
+    package var mentionsBot: Bool
+    package var senderType = "user"
+
+    package init(
+        chatID: String, chatType: String = "p2p", sender: String, text: String, threadID: String? = nil,
+        messageID: String = SimulatedMessage.freshID(), mentionsBot: Bool = false
+    ) {
+        self.chatID = chatID
+        self.chatType = chatType
+        self.sender = sender
+        self.threadID = threadID
+        messageType = "text"
+        content = JSONText.encode(["text": mentionsBot ? "@_user_1 \(text)" : text])
+        self.messageID = messageID
+        self.mentionsBot = mentionsBot
+    }
+
+    package static func freshID() -> String {
+        "om_" + (0..<16).map { _ in String(UInt8.random(in: 0...15), radix: 16) }.joined()
+    }
+}
+
+/// What a bot sent.
+package struct SentMessage: Sendable, Equatable {
+    package let messageID: String
+    package let appID: String
+    /// chat_id or open_id; empty for an answer to a message.
+    package let receiverType: String
+    package let receiver: String
+    package let replyTo: String?
+    package let inThread: Bool
+    package let type: String
+    package let content: String
+    package let uuid: String
+}
+
+/// How a delivery stands.
+package struct DeliveryState: Sendable, Equatable {
+    package let id: String
+    package let messageID: String
+    package var attempts: Int
+    /// The code of every ack that came, in order.
+    package var acks: [Int]
+
+    package var isSettled: Bool { acks.contains(200) }
+}

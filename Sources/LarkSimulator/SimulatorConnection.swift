@@ -1,0 +1,69 @@
+import HTTPServer
+import WebSocket
+
+/// The platform's end of one long connection.
+actor SimulatorConnection {
+    nonisolated let appID: String
+    private let socket: UpgradedSocket
+    private var machine = WebSocketProtocol(role: .server)
+    private var isWriting = false
+    private var queued: [UInt8] = []
+
+    init(appID: String, socket: UpgradedSocket) {
+        self.appID = appID
+        self.socket = socket
+    }
+
+    /// Reads until the connection ends.
+    func run(_ receive: @Sendable ([UInt8]) async -> Void) async {
+        while true {
+            let bytes = await socket.read()
+            guard !bytes.isEmpty else { break }
+            for event in machine.receive(bytes) {
+                switch event {
+                case .message(.binary(let frame)): await receive(frame)
+                case .message(.text), .ping, .pong: break
+                case .closed, .failed:
+                    await flush()
+                    socket.close()
+                    return
+                }
+            }
+            await flush()
+        }
+        socket.close()
+    }
+
+    func send(_ bytes: [UInt8]) async {
+        machine.send(.binary(bytes))
+        await flush()
+    }
+
+    func sendText(_ text: String) async {
+        machine.send(.text(text))
+        await flush()
+    }
+
+    /// A clean close, or a TCP reset.
+    func cut(reset: Bool) async {
+        if reset {
+            socket.resetOnClose()
+        } else {
+            machine.close(.goingAway, reason: "simulated cut")
+            await flush()
+        }
+        socket.close()
+    }
+
+    private func flush() async {
+        queued += machine.takeOutput()
+        guard !isWriting else { return }
+        isWriting = true
+        defer { isWriting = false }
+        while !queued.isEmpty {
+            let bytes = queued
+            queued = []
+            guard await socket.write(bytes) else { return }
+        }
+    }
+}

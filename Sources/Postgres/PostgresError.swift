@@ -1,0 +1,50 @@
+import AsyncRuntime
+
+/// What can go wrong between us and the server. Says whose fault it is, so that nobody reads texts.
+package enum PostgresError: Error, Sendable, CustomStringConvertible {
+    /// No connection could be made, or it broke; what was under way may or may not have been committed.
+    case connection(String)
+    /// The server refused a statement.
+    case statement(StatementError)
+    /// No answer until the deadline; the statement was cancelled.
+    case deadlineExceeded(statement: String)
+    /// An answer that does not have the shape that the caller expects: a bug, or another schema.
+    case unexpectedResult(String)
+
+    /// Passing trouble of the server or of the way to it, or a row that will never fit?
+    package var blamesTheRow: Bool {
+        if case .statement(let error) = self { return error.blamesTheRow }
+        return false
+    }
+
+    package var description: String {
+        switch self {
+        case .connection(let reason): "no connection to Postgres: \(reason)"
+        case .statement(let error): error.description
+        case .deadlineExceeded(let statement): "\(statement): no answer from Postgres in time; cancelled"
+        case .unexpectedResult(let reason): "unexpected result: \(reason)"
+        }
+    }
+}
+
+/// A statement that Postgres refused. `description` has neither DETAIL nor arguments, and no MESSAGE of class 22: they
+/// can quote a message body.
+package struct StatementError: Error, Sendable, CustomStringConvertible {
+    package let statement: String
+    /// Five characters, Postgres documentation, appendix A.
+    package let sqlState: String
+    package let message: String
+    package let detail: String?
+    package let constraint: String?
+
+    /// Classes 22 (data), 23 (constraint) and 54 (a limit): this row will never fit, its neighbours may.
+    package var blamesTheRow: Bool {
+        sqlState.hasPrefix("22") || sqlState.hasPrefix("23") || sqlState.hasPrefix("54")
+    }
+
+    package var description: String {
+        let quotesData = sqlState.hasPrefix("22") || sqlState.hasPrefix("23")
+        let words = [quotesData ? nil : message, constraint.map { "constraint \($0)" }].compactMap { $0 }
+        return (["\(statement): SQLSTATE \(sqlState)"] + words).joined(separator: ", ")
+    }
+}

@@ -1,0 +1,168 @@
+import AsyncRuntime
+import Foundation
+
+/// A Postgres server for one machine, in a folder: Unix socket only, reached by the folder's owner alone.
+///
+/// `start` makes the cluster where there is none, and adopts a server that a killed predecessor left running.
+package struct PrivatePostgres: Sendable {
+    package enum Failure: Error, Sendable, CustomStringConvertible {
+        case runsAsRoot
+        case notInstalled(searched: [String])
+        case failed(step: String, output: String)
+
+        package var description: String {
+            switch self {
+            case .runsAsRoot:
+                "Postgres refuses to run as root: run lark-gateway as a system user (systemd: User=lark-gateway), or "
+                    + "set database_url to a server of your own"
+            case .notInstalled(let searched):
+                "no Postgres server binaries in \(searched.joined(separator: ", ")): apt-get install postgresql-15, "
+                    + "or set database_url"
+            case .failed(let step, let output):
+                "\(step) failed: \(output)"
+            }
+        }
+    }
+
+    /// Holds `data/` (the cluster), `socket/` and `postgres.log`.
+    package let directory: String
+    /// For tests that run as root: the system user that the server runs as.
+    private let runAs: String?
+    private let settings: [String: String]
+
+    package init(directory: String, runAs: String? = nil, settings: [String: String] = [:]) {
+        self.directory = directory
+        self.runAs = runAs
+        self.settings = settings
+    }
+
+    package static let databaseName = "lark_gateway"
+    private static let role = "lark_gateway"
+
+    private var data: String { directory + "/data" }
+    private var socket: String { directory + "/socket" }
+
+    /// For libpq.
+    package var url: String {
+        "host='\(socket)' port=5432 dbname=\(Self.databaseName) user=\(Self.role)"
+    }
+
+    /// Starts or adopts the server and makes the database.
+    /// - Returns: whether a running server was adopted.
+    /// - Throws: `Failure`, `DeadlineExceeded`.
+    @discardableResult
+    package func start(deadline: Deadline) async throws -> Bool {
+        guard geteuid() != 0 || runAs != nil else { throw Failure.runsAsRoot }
+        let binaries = try Self.findBinaries()
+        try makeDirectories()
+        if !FileManager.default.fileExists(atPath: data + "/PG_VERSION") {
+            // Initialised aside and moved into place, so that a crash in between leaves no half cluster.
+            let draft = data + ".new"
+            try? FileManager.default.removeItem(atPath: draft)
+            try await run(
+                "initdb", binaries + "/initdb",
+                ["-D", draft, "-U", Self.role, "-E", "UTF8", "--locale=C.UTF-8", "--auth=trust"], deadline)
+            try FileManager.default.moveItem(atPath: draft, toPath: data)
+        }
+        try writeConfiguration()
+        let isRunning = try await execute(binaries + "/pg_ctl", ["-D", data, "status"], deadline).status == 0
+        if !isRunning {
+            let seconds = max(1, Int(deadline.remaining.seconds))
+            try await run(
+                "starting Postgres", binaries + "/pg_ctl",
+                ["-D", data, "-l", directory + "/postgres.log", "-w", "-t", "\(seconds)", "-s", "start"], deadline)
+        }
+        try await makeDatabase(deadline)
+        return isRunning
+    }
+
+    package enum StopMode: String, Sendable { case fast, immediate }
+
+    /// Ends the server and waits until it has ended; `immediate` is a crash, as far as the server can tell.
+    package func stop(mode: StopMode = .fast, deadline: Deadline) async throws {
+        let binaries = try Self.findBinaries()
+        guard try await execute(binaries + "/pg_ctl", ["-D", data, "status"], deadline).status == 0 else { return }
+        let seconds = max(1, Int(deadline.remaining.seconds))
+        try await run(
+            "stopping Postgres", binaries + "/pg_ctl",
+            ["-D", data, "-m", mode.rawValue, "-w", "-t", "\(seconds)", "-s", "stop"], deadline)
+    }
+
+    /// Where Debian puts them (any major version from 14), else what PATH has.
+    static func findBinaries() throws -> String {
+        let root = "/usr/lib/postgresql"
+        let versions = ((try? FileManager.default.contentsOfDirectory(atPath: root)) ?? []).compactMap(Int.init)
+        let path = ProcessInfo.processInfo.environment["PATH"] ?? ""
+        let candidates =
+            versions.filter { $0 >= 14 }.sorted(by: >).map { "\(root)/\($0)/bin" }
+            + path.split(separator: ":").map(String.init)
+        let found = candidates.first { FileManager.default.isExecutableFile(atPath: $0 + "/pg_ctl") }
+        guard let found else { throw Failure.notInstalled(searched: ["\(root)/*/bin", "PATH"]) }
+        return found
+    }
+
+    private func makeDirectories() throws {
+        for path in [directory, socket] {
+            try FileManager.default.createDirectory(
+                atPath: path, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
+        }
+        if geteuid() == 0, let runAs, let user = getpwnam(runAs) {
+            for path in [directory, socket] { chown(path, user.pointee.pw_uid, user.pointee.pw_gid) }
+        }
+    }
+
+    /// Replaced at every start: the file is ours.
+    private func writeConfiguration() throws {
+        var lines = [
+            "listen_addresses = ''", "unix_socket_directories = '\(socket)'", "port = 5432", "max_connections = 100",
+            "unix_socket_permissions = 0700", "timezone = 'UTC'", "log_line_prefix = '%m [%p] '",
+            // Statements are never logged with an error: they hold message bodies.
+            "log_min_error_statement = panic", "log_error_verbosity = terse",
+        ]
+        lines += settings.sorted { $0.key < $1.key }.map { "\($0.key) = '\($0.value)'" }
+        let path = data + "/postgresql.auto.conf"
+        let text = "# Written by lark-gateway at every start.\n" + lines.joined(separator: "\n") + "\n"
+        // Not atomically: the file keeps its owner.
+        try Data(text.utf8).write(to: URL(fileURLWithPath: path))
+    }
+
+    private func makeDatabase(_ deadline: Deadline) async throws {
+        let server = "host='\(socket)' port=5432 dbname=postgres user=\(Self.role)"
+        let connection = try await Connection.connect(
+            to: server, applicationName: "lark-gateway start", deadline: deadline)
+        let find = Statement(name: "find_database", sql: "SELECT 1 AS found FROM pg_database WHERE datname = $1", isPrepared: false)
+        do {
+            if try await connection.query(find, [.text(Self.databaseName)], deadline: deadline).isEmpty {
+                let create = Statement(
+                    name: "create_database", sql: "CREATE DATABASE \(Self.databaseName)", isPrepared: false)
+                try await connection.query(create, deadline: deadline)
+            }
+            await connection.close()
+        } catch {
+            await connection.close()
+            throw error
+        }
+    }
+
+    private func run(_ step: String, _ program: String, _ arguments: [String], _ deadline: Deadline) async throws {
+        let result = try await execute(program, arguments, deadline)
+        guard result.status == 0 else {
+            let log = (try? String(contentsOfFile: directory + "/postgres.log", encoding: .utf8)) ?? ""
+            let output = String(decoding: result.errorOutput, as: UTF8.self) + log.suffix(1000)
+            throw Failure.failed(step: step, output: output.replacingOccurrences(of: "\n", with: " "))
+        }
+    }
+
+    private func execute(
+        _ program: String, _ arguments: [String], _ deadline: Deadline
+    ) async throws -> ChildProcessResult {
+        var command = [program] + arguments
+        if geteuid() == 0, let runAs {
+            command = ["/usr/bin/setpriv", "--reuid=\(runAs)", "--regid=\(runAs)", "--clear-groups"] + command
+        }
+        // pg_ctl hands its output to the server that it starts.
+        let isStart = arguments.last == "start"
+        return try await ChildProcess.run(
+            command[0], Array(command.dropFirst()), collectsOutput: !isStart, deadline: deadline)
+    }
+}

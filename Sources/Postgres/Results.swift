@@ -1,0 +1,43 @@
+import CLibpq
+
+extension Rows {
+    /// Copies a PGresult; the caller clears it.
+    init(result: OpaquePointer, statement: String) {
+        let width = Int(PQnfields(result))
+        let height = Int(PQntuples(result))
+        var columns: [String: Int] = [:]
+        var types: [UInt32] = []
+        for column in 0..<width {
+            columns[String(cString: PQfname(result, Int32(column)))] = column
+            types.append(PQftype(result, Int32(column)))
+        }
+        var cells: [[UInt8]?] = []
+        cells.reserveCapacity(width * height)
+        for row in 0..<Int32(height) {
+            for column in 0..<Int32(width) {
+                guard PQgetisnull(result, row, column) == 0, let value = PQgetvalue(result, row, column) else {
+                    cells.append(nil)
+                    continue
+                }
+                let length = Int(PQgetlength(result, row, column))
+                cells.append(Array(UnsafeRawBufferPointer(start: value, count: length)))
+            }
+        }
+        self.init(
+            statement: statement, columns: columns, types: types, cells: cells,
+            affected: Int(String(cString: PQcmdTuples(result))) ?? 0)
+    }
+}
+
+extension StatementError {
+    init(result: OpaquePointer, statement: String) {
+        func field(_ code: Character) -> String? {
+            guard let ascii = code.asciiValue, let text = PQresultErrorField(result, Int32(ascii)) else { return nil }
+            return String(cString: text)
+        }
+        // The codes of PG_DIAG_SQLSTATE, _MESSAGE_PRIMARY, _MESSAGE_DETAIL and _CONSTRAINT_NAME (postgres_ext.h).
+        self.init(
+            statement: statement, sqlState: field("C") ?? "XX000", message: field("M") ?? "no message",
+            detail: field("D"), constraint: field("n"))
+    }
+}

@@ -1,0 +1,97 @@
+import Foundation
+
+/// The server refused the upgrade, or did not speak HTTP.
+package struct HandshakeError: Error, Sendable, CustomStringConvertible {
+    /// The HTTP status; 0 where there was none.
+    package let status: Int
+    /// Names in lower case.
+    package let headers: [String: String]
+    package let reason: String
+
+    package var description: String { "the WebSocket handshake failed: \(reason)" }
+}
+
+/// RFC 6455, section 4, for both ends.
+package enum Handshake {
+    static let maxResponseBytes = 16 << 10
+
+    /// Section 4.2.2, step 5.4.
+    package static func acceptValue(forKey key: String) -> String {
+        Data(SHA1.hash(Array((key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11").utf8))).base64EncodedString()
+    }
+
+    /// A nonce of 16 bytes (section 4.1).
+    static func makeKey() -> String {
+        Data((0..<16).map { _ in UInt8.random(in: .min ... .max) }).base64EncodedString()
+    }
+
+    /// Section 4.1. No cookies, no origin, no extensions, no subprotocol.
+    static func request(target: String, host: String, key: String, userAgent: String) -> [UInt8] {
+        Array(
+            """
+            GET \(target) HTTP/1.1\r
+            Host: \(host)\r
+            Upgrade: websocket\r
+            Connection: Upgrade\r
+            Sec-WebSocket-Key: \(key)\r
+            Sec-WebSocket-Version: 13\r
+            User-Agent: \(userAgent)\r
+            \r\n
+            """.utf8)
+    }
+
+    /// Reads the answer as it comes in.
+    struct ResponseParser {
+        private var buffer: [UInt8] = []
+        private let key: String
+
+        init(key: String) {
+            self.key = key
+        }
+
+        /// - Returns: `nil` while the answer is not whole; then the bytes that came after it, the first frames.
+        /// - Throws: `HandshakeError`.
+        mutating func receive(_ bytes: some Sequence<UInt8>) throws(HandshakeError) -> [UInt8]? {
+            buffer.append(contentsOf: bytes)
+            guard let end = buffer.firstRange(of: Array("\r\n\r\n".utf8)) else {
+                guard buffer.count <= Handshake.maxResponseBytes else {
+                    throw HandshakeError(
+                        status: 0, headers: [:], reason: "no end of the headers in \(buffer.count) bytes")
+                }
+                return nil
+            }
+            try check(String(decoding: buffer[..<end.lowerBound], as: UTF8.self))
+            return Array(buffer[end.upperBound...])
+        }
+
+        private func check(_ head: String) throws(HandshakeError) {
+            let lines = head.components(separatedBy: "\r\n")
+            let statusLine = lines[0].split(separator: " ", maxSplits: 2)
+            guard statusLine.count >= 2, statusLine[0].hasPrefix("HTTP/1."), let status = Int(statusLine[1]) else {
+                throw HandshakeError(status: 0, headers: [:], reason: "the answer is not HTTP/1.1")
+            }
+            var headers: [String: String] = [:]
+            for line in lines.dropFirst() {
+                guard let colon = line.firstIndex(of: ":") else { continue }
+                let name = line[..<colon].lowercased()
+                let value = line[line.index(after: colon)...].trimmingCharacters(in: .whitespaces)
+                headers[name] = headers[name].map { $0 + ", " + value } ?? value
+            }
+            func fail(_ reason: String) -> HandshakeError {
+                HandshakeError(status: status, headers: headers, reason: reason)
+            }
+            guard status == 101 else { throw fail("HTTP status \(status) instead of 101") }
+            guard headers["upgrade"]?.lowercased() == "websocket" else { throw fail("no Upgrade: websocket") }
+            let connection = headers["connection"]?.lowercased().split(separator: ",") ?? []
+            guard connection.contains(where: { $0.trimmingCharacters(in: .whitespaces) == "upgrade" }) else {
+                throw fail("no Connection: Upgrade")
+            }
+            guard headers["sec-websocket-accept"] == Handshake.acceptValue(forKey: key) else {
+                throw fail("a wrong Sec-WebSocket-Accept")
+            }
+            guard headers["sec-websocket-extensions"] == nil, headers["sec-websocket-protocol"] == nil else {
+                throw fail("an extension or subprotocol that was not asked for")
+            }
+        }
+    }
+}

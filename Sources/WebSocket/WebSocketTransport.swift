@@ -1,0 +1,64 @@
+import AsyncRuntime
+import Foundation
+
+/// Makes WebSocket connections. One implementation per library that can carry the bytes.
+package protocol WebSocketTransport: Sendable {
+    /// As it stands in the configuration and the start-up log.
+    var name: String { get }
+
+    /// Connects and shakes hands.
+    /// - Parameter url: ws or wss. Its query may be a secret: it stands in no error.
+    /// - Throws: `WebSocketError`, `HandshakeError`, `DeadlineExceeded`, `CancellationError`.
+    func connect(to url: URL, options: WebSocketOptions, deadline: Deadline) async throws -> any WebSocketConnection
+}
+
+package struct WebSocketOptions: Sendable {
+    package var maxMessageBytes = 16 << 20
+    /// A write that makes no progress for this long ends the connection.
+    package var writeStall: Duration = .seconds(10)
+    package var userAgent = "lark-gateway"
+
+    package init() {}
+}
+
+/// An open connection. One reader, any number of writers.
+package protocol WebSocketConnection: Sendable {
+    /// The next event: a message, a ping (answered already) or a pong.
+    /// - Throws: `WebSocketError` when the connection has ended; `CancellationError`, after which it can go on.
+    func receive() async throws -> WebSocketEvent
+
+    /// Puts a message behind those that were sent before. Returns when it has been handed to the system, or stands in
+    /// the queue behind a write that is under way.
+    /// - Throws: `WebSocketError` when the connection has ended or the queue is full.
+    func send(_ message: WebSocketMessage) async throws
+
+    /// Sends a close frame, waits 1 s at most for the peer's, and ends the connection.
+    func close(_ code: CloseCode, reason: String) async
+}
+
+/// How a connection ended, or why there is none.
+package enum WebSocketError: Error, Sendable, Equatable, CustomStringConvertible {
+    case unsupportedURL(String)
+    /// No TCP or TLS connection; the library's words.
+    case unreachable(String)
+    /// The peer's close frame.
+    case closed(CloseCode, reason: String)
+    /// The peer broke RFC 6455.
+    case violation(CloseCode, cause: String)
+    /// The bytes ended without a close frame.
+    case lost(String)
+    case writeStalled
+    case ended
+
+    package var description: String {
+        switch self {
+        case .unsupportedURL(let scheme): "not a ws or wss URL: \(scheme)"
+        case .unreachable(let reason): "no connection: \(reason)"
+        case .closed(let code, let reason): "closed by the server: \(code.rawValue) \(reason)"
+        case .violation(let code, let cause): "the server broke the WebSocket protocol (\(code.rawValue)): \(cause)"
+        case .lost(let reason): "the connection was lost: \(reason)"
+        case .writeStalled: "a write made no progress"
+        case .ended: "ended by us"
+        }
+    }
+}

@@ -1,0 +1,263 @@
+import AsyncRuntime
+import Foundation
+import Postgres
+import TestSupport
+import Testing
+
+@Suite("A connection to Postgres")
+struct ConnectionTests {
+    private func connect() async throws -> Connection {
+        try await Connection.connect(
+            to: try await TestPostgres.makeEmptyDatabase(), applicationName: "tests", deadline: .after(.seconds(20)))
+    }
+
+    private func statement(_ sql: String) -> Statement { Statement(name: "s\(sql.hashValue)", sql: sql) }
+
+    @Test("every type of parameter comes back as it was sent, NULL too")
+    func roundTrip() async throws {
+        let connection = try await connect()
+        let id = UUID()
+        let rows = try await connection.query(
+            statement(
+                """
+                SELECT $1::text AS t, $2::bigint AS i, $3::boolean AS b, $4::bytea AS y, $5::uuid AS u, $6::jsonb AS j,
+                    extract(epoch FROM $7::interval)::float8 AS d, $8::text[] AS ta, cardinality($9::bigint[]) AS n,
+                    $10::text AS missing, ($8::text[])[2] IS NULL AS hole, ($9::bigint[])[1] AS first,
+                    now() AS at, cardinality($11::text[]) AS none
+                """),
+            [
+                .text("ünï\u{1F600}"), .int(-5), .bool(true), .bytes([0, 255]), .uuid(id), .jsonb(#"{"a": 1}"#),
+                .interval(.milliseconds(1_500)), .textArray(["a", nil, ""]), .intArray([Int64.min, 2]), .text(nil),
+                .textArray([]),
+            ], deadline: .after(.seconds(5)))
+        let row = try #require(rows.first)
+        #expect(try row.value("t", as: String.self) == "ünï\u{1F600}")
+        #expect(try row.value("i", as: Int64.self) == -5)
+        #expect(try row.value("b", as: Bool.self))
+        #expect(try row.value("u", as: UUID.self) == id)
+        #expect(try row.value("j", as: String.self) == #"{"a": 1}"#)
+        #expect(try row.value("d", as: Double.self) == 1.5)
+        #expect(try row.value("n", as: Int.self) == 2)
+        #expect(try row.value("first", as: Int64.self) == Int64.min)
+        #expect(try row.value("hole", as: Bool.self))
+        #expect(try row.value("none", as: Int.self) == 0)
+        #expect(try row.optional("missing", as: String.self) == nil)
+        #expect(abs(try row.value("at", as: Date.self).timeIntervalSinceNow) < 3600)
+        #expect(throws: PostgresError.self) { try row.value("missing", as: String.self) }
+        #expect(throws: PostgresError.self) { try row.value("t", as: Int.self) }
+        #expect(throws: PostgresError.self) { try row.value("nowhere", as: Int.self) }
+        await connection.close()
+    }
+
+    @Test("a refused statement says its SQLSTATE, and the connection goes on")
+    func refused() async throws {
+        let connection = try await connect()
+        let error = await #expect(throws: PostgresError.self) {
+            try await connection.query(statement("SELECT 'secret'::int"), deadline: .after(.seconds(5)))
+        }
+        guard case .statement(let refusal) = try #require(error) else { return #expect(Bool(false), "\(String(describing: error))") }
+        #expect(refusal.sqlState == "22P02")
+        #expect(refusal.blamesTheRow)
+        #expect(!refusal.description.contains("secret"), "a data error's message can quote a message body")
+        #expect(try await connection.query(statement("SELECT 1 AS one"), deadline: .after(.seconds(5))).count == 1)
+        await connection.close()
+    }
+
+    @Test("a statement that outlives its deadline is cancelled on the server, and the connection goes on")
+    func deadline() async throws {
+        let connection = try await connect()
+        await #expect(throws: PostgresError.self) {
+            try await connection.query(statement("SELECT pg_sleep(60)"), deadline: .after(.milliseconds(100)))
+        }
+        #expect(try await connection.query(statement("SELECT 1 AS one"), deadline: .after(.seconds(5))).count == 1)
+        await connection.close()
+    }
+
+    @Test("cancelling the task cancels the statement")
+    func cancellation() async throws {
+        let connection = try await connect()
+        let task = Task { try await connection.query(statement("SELECT pg_sleep(60)"), deadline: .after(.seconds(60))) }
+        try await Task.sleep(for: .milliseconds(50))
+        task.cancel()
+        await #expect(throws: CancellationError.self) { try await task.value }
+        #expect(try await connection.query(statement("SELECT 1 AS one"), deadline: .after(.seconds(5))).count == 1)
+        await connection.close()
+    }
+
+    @Test("a value of several megabytes goes both ways")
+    func large() async throws {
+        let connection = try await connect()
+        let text = String(repeating: "ä0123456789", count: 600_000)
+        let rows = try await connection.query(
+            statement("SELECT $1::text AS t"), [.text(text)], deadline: .after(.seconds(20)))
+        #expect(try rows[0].value("t", as: String.self).utf8.count == text.utf8.count)
+        await connection.close()
+    }
+
+    @Test("an unreachable server is an error that says why")
+    func unreachable() async throws {
+        let error = await #expect(throws: PostgresError.self) {
+            try await Connection.connect(
+                to: "host=127.0.0.1 port=1 dbname=x", applicationName: "tests", deadline: .after(.seconds(5)))
+        }
+        #expect("\(try #require(error))".contains("refused"))
+    }
+
+    @Test("a terminated backend is an infrastructure error, never the row's fault")
+    func terminated() async throws {
+        let url = try await TestPostgres.makeEmptyDatabase()
+        let connection = try await Connection.connect(to: url, applicationName: "victim", deadline: .after(.seconds(5)))
+        let pool = Pool(url: url, size: 1)
+        try await pool.run("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'victim'")
+        let error = await #expect(throws: PostgresError.self) {
+            try await connection.query(statement("SELECT 1"), deadline: .after(.seconds(5)))
+        }
+        #expect(try !#require(error).blamesTheRow)
+        #expect(await !connection.isUsable)
+        await pool.close()
+    }
+}
+
+@Suite("The pool")
+struct PoolTests {
+    @Test("more callers than connections are all served")
+    func crowd() async throws {
+        let pool = Pool(url: try await TestPostgres.makeEmptyDatabase(), size: 2)
+        let sum = try await withThrowingTaskGroup(of: Int.self) { group in
+            for number in 0..<50 {
+                group.addTask {
+                    try await pool.query(
+                        Statement(name: "echo", sql: "SELECT $1::bigint AS n"), [.int(Int64(number))],
+                        deadline: .after(.seconds(20)))[0].value("n")
+                }
+            }
+            return try await group.reduce(0, +)
+        }
+        #expect(sum == (0..<50).reduce(0, +))
+        await pool.close()
+    }
+
+    @Test("waiting for a free connection ends at the deadline, and by cancellation")
+    func waiting() async throws {
+        let pool = Pool(url: try await TestPostgres.makeEmptyDatabase(), size: 1)
+        let holder = Task { try await pool.run("SELECT pg_sleep(30)") }
+        try await Task.sleep(for: .milliseconds(200))
+        await #expect(throws: PostgresError.self) {
+            try await pool.query(Statement(name: "one", sql: "SELECT 1"), deadline: .after(.milliseconds(50)))
+        }
+        let waiter = Task { try await pool.run("SELECT 1") }
+        try await Task.sleep(for: .milliseconds(50))
+        waiter.cancel()
+        await #expect(throws: CancellationError.self) { try await waiter.value }
+        holder.cancel()
+        _ = await holder.result
+        try await pool.run("SELECT 1")
+        await pool.close()
+    }
+
+    @Test("connections that broke are replaced")
+    func replaced() async throws {
+        let pool = Pool(url: try await TestPostgres.makeEmptyDatabase(), size: 1)
+        try await pool.run("SELECT 1")
+        await #expect(throws: PostgresError.self) { try await pool.run("SELECT pg_terminate_backend(pg_backend_pid())") }
+        try await pool.run("SELECT 1")
+        await pool.close()
+    }
+}
+
+@Suite("LISTEN")
+struct ListenerTests {
+    @Test("a notification arrives, also after the connection was cut")
+    func survivesACut() async throws {
+        let url = try await TestPostgres.makeEmptyDatabase()
+        let pool = Pool(url: url, size: 1)
+        let seen = Recorder<String>()
+        let listener = Listener(url: url, channels: ["news"])
+        let task = Task {
+            await listener.run { event in
+                switch event {
+                case .listening: seen.record("listening")
+                case .notified(let notification): seen.record(notification.payload)
+                case .lost: seen.record("lost")
+                }
+            }
+        }
+        #expect(try await eventually { seen.all.contains("listening") })
+        try await pool.run("SELECT pg_notify('news', 'one')")
+        #expect(try await eventually { seen.all.contains("one") })
+        try await pool.run(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'lark-gateway listen' AND datname = current_database()")
+        #expect(try await eventually { seen.all.filter { $0 == "listening" }.count == 2 })
+        try await pool.run("SELECT pg_notify('news', 'two')")
+        #expect(try await eventually { seen.all.contains("two") })
+        task.cancel()
+        await task.value
+        await pool.close()
+    }
+}
+
+@Suite("Migrations")
+struct MigrationTests {
+    private func migrator(_ migrations: [Migration]) -> Migrator {
+        Migrator(schema: "app", migrations: migrations, lockKey: 42)
+    }
+
+    @Test("each is applied once, also by two replicas that start together; an edited one is refused")
+    func once() async throws {
+        let pool = Pool(url: try await TestPostgres.makeEmptyDatabase(), size: 4)
+        let one = Migration(number: 1, name: "one", sql: "CREATE TABLE app.a (x int)")
+        let two = Migration(number: 2, name: "two", sql: "INSERT INTO app.a VALUES (1); INSERT INTO app.a VALUES (2)")
+        let deadline = Deadline.after(.seconds(20))
+        #expect(try await migrator([one, two]).missing(in: pool, deadline: deadline).map(\.number) == [1, 2])
+        async let first = migrator([one, two]).apply(to: pool, deadline: deadline)
+        async let second = migrator([one, two]).apply(to: pool, deadline: deadline)
+        #expect(try await (first + second).map(\.number) == [1, 2])
+        #expect(try await pool.rows("SELECT count(*) FROM app.a") == ["(2)"])
+        #expect(try await migrator([one, two]).missing(in: pool, deadline: deadline).isEmpty)
+
+        let edited = Migration(number: 2, name: "two", sql: "SELECT 1")
+        await #expect(throws: MigrationError.self) { try await migrator([one, edited]).apply(to: pool, deadline: deadline) }
+        await #expect(throws: MigrationError.self) { try await migrator([one]).apply(to: pool, deadline: deadline) }
+        await pool.close()
+    }
+
+    @Test("one that fails leaves nothing of itself, and the lock free")
+    func failing() async throws {
+        let pool = Pool(url: try await TestPostgres.makeEmptyDatabase(), size: 2)
+        let bad = Migration(number: 1, name: "bad", sql: "CREATE TABLE app.b (x int); SELECT 1/0")
+        let deadline = Deadline.after(.seconds(20))
+        await #expect(throws: PostgresError.self) { try await migrator([bad]).apply(to: pool, deadline: deadline) }
+        #expect(try await pool.rows("SELECT to_regclass('app.b') IS NULL") == ["(t)"])
+        let good = Migration(number: 1, name: "good", sql: "CREATE TABLE app.b (x int)")
+        #expect(try await migrator([good]).apply(to: pool, deadline: deadline).count == 1)
+        await pool.close()
+    }
+}
+
+@Suite("The private Postgres")
+struct PrivatePostgresTests {
+    @Test("starts, is adopted while it runs, and keeps its data over a stop")
+    func lifecycle() async throws {
+        let server = try await TestPostgres.makeServer()
+        let deadline = Deadline.after(.seconds(60))
+        let pool = Pool(url: server.url, size: 1)
+        try await pool.run("CREATE TABLE kept (x int)")
+        #expect(try await server.start(deadline: deadline), "a running server is adopted")
+        await pool.close()
+        try await server.stop(deadline: deadline)
+        #expect(try await !server.start(deadline: deadline))
+        let again = Pool(url: server.url, size: 1)
+        #expect(try await again.rows("SELECT count(*) FROM kept") == ["(0)"])
+        await again.close()
+        try await server.stop(mode: .immediate, deadline: deadline)
+    }
+
+    @Test("refuses to run as root, and says what to do", .enabled(if: geteuid() == 0))
+    func root() async throws {
+        let server = PrivatePostgres(directory: try TemporaryFolder.make("root"))
+        let error = await #expect(throws: PrivatePostgres.Failure.self) {
+            try await server.start(deadline: .after(.seconds(5)))
+        }
+        #expect("\(try #require(error))".contains("system user"))
+    }
+}
