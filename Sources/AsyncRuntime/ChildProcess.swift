@@ -32,10 +32,12 @@ package enum ChildProcess {
     ///   away, so that the child never blocks.
     /// - Parameter deadline: then, or when the task is cancelled, the child's process group gets SIGTERM, and SIGKILL
     ///   5 s later.
+    /// - Parameter started: called with the child's process id.
     /// - Throws: `SpawnError`, `DeadlineExceeded`, `CancellationError`.
     package static func run(
         _ executable: String, _ arguments: [String], environment: [String: String]? = nil, input: Data = Data(),
-        collectsOutput: Bool = true, outputLimit: Int = 16 << 20, deadline: Deadline
+        collectsOutput: Bool = true, outputLimit: Int = 16 << 20, deadline: Deadline,
+        started: @Sendable (pid_t) -> Void = { _ in }
     ) async throws -> ChildProcessResult {
         let stdin = try Pipe()
         let stdout = collectsOutput ? try Pipe() : nil
@@ -51,6 +53,8 @@ package enum ChildProcess {
         stdin.closeRead()
         stdout?.closeWrite()
         stderr?.closeWrite()
+
+        started(pid)
 
         let ended = AsyncEvent()
         async let status = wait(for: pid, ended)

@@ -108,8 +108,7 @@ package final class Gateway: Sendable {
                         case "gateway_window": lookNow.ring()
                         default: hub.scanNow.ring()
                         }
-                    case .lost(let reason, _):
-                        self.logger.log(.databaseUnavailable(during: "listen", PostgresError.connection(reason)))
+                    case .lost(let reason, _): self.logger.log(.listenLost(reason: reason))
                     }
                 }
             },

@@ -10,6 +10,14 @@ package struct PrivatePostgres: Sendable {
         case notInstalled(searched: [String])
         case failed(step: String, output: String)
 
+        /// A person must change how the gateway is set up: trying again does not help.
+        package var isSetUp: Bool {
+            switch self {
+            case .runsAsRoot, .notInstalled: true
+            case .failed: false
+            }
+        }
+
         package var description: String {
             switch self {
             case .runsAsRoot:

@@ -44,6 +44,10 @@ extension LogEvent {
         Self(.warning, "database.unavailable", [("during", .text(during)), ("error", .text("\(error)"))])
     }
 
+    package static func listenLost(reason: String) -> Self {
+        Self(.warning, "database.unavailable", [("during", .text("listen")), ("error", .text(reason))])
+    }
+
     // MARK: Installations and leases
 
     static func installationRevoked(_ appID: String) -> Self {

@@ -29,7 +29,8 @@ struct OutboxSender: Sendable {
                             holder: holder, limit: free, visibility: Self.visibility)
                     }
                 } catch {
-                    // Said by those who have something to lose by it; here it only waits.
+                    guard !Task.isCancelled else { break }
+                    logger.log(.databaseUnavailable(during: "take_outbox", error))
                     await hasWork.wait(atMost: .seconds(2))
                     continue
                 }

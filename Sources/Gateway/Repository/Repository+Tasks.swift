@@ -3,7 +3,7 @@ import Foundation
 import Postgres
 
 /// A run that a worker has to make.
-package struct ClaimedTask: Sendable {
+package struct ClaimedTask: Sendable, Equatable {
     package let id: Int64
     package let sessionID: Int64
     package let workspace: String

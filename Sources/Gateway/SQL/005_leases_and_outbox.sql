@@ -28,8 +28,10 @@ RETURNS TABLE (installation_id bigint, generation bigint) LANGUAGE sql AS $$
     RETURNING i.id, i.lease_generation
 $$;
 
+-- Gives up every lease of a holder, and wakes those who wait for them.
 CREATE FUNCTION gateway.release_leases(p_holder text) RETURNS void LANGUAGE sql AS $$
-    UPDATE gateway.installation i SET lease_holder = NULL, lease_expires_at = NULL WHERE i.lease_holder = p_holder
+    UPDATE gateway.installation i SET lease_holder = NULL, lease_expires_at = NULL WHERE i.lease_holder = p_holder;
+    NOTIFY gateway_installation;
 $$;
 
 -- Takes what is due to be sent: at most one row per receiver, the oldest, so that a chat's messages keep their order.

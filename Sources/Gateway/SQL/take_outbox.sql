@@ -2,4 +2,4 @@
 -- after $3.
 SELECT installation_id, generation, id, kind, receive_id_type, receive_id, reply_to, in_thread, payload, attempts,
     locale, workspace, agent
-FROM gateway.take_outbox($1, $2, $3)
+FROM gateway.take_outbox($1, $2::int, $3)

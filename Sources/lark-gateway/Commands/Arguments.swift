@@ -1,0 +1,67 @@
+/// What was typed behind a command's name: options with a value, and what stands behind `--`.
+struct Arguments {
+    private(set) var options: [String: String] = [:]
+    private(set) var positional: [String] = []
+    private(set) var command: [String] = []
+
+    /// - Parameter known: the options, without their dashes; each takes a value.
+    /// - Throws: `UsageError`.
+    init(_ words: [String], known: [String]) throws {
+        var rest = words[...]
+        while let word = rest.popFirst() {
+            if word == "--" {
+                command = Array(rest)
+                break
+            }
+            guard word.hasPrefix("--") else {
+                positional.append(word)
+                continue
+            }
+            let parts = word.dropFirst(2).split(separator: "=", maxSplits: 1).map(String.init)
+            guard let name = parts.first, known.contains(name) else {
+                throw UsageError("unknown option \(word)")
+            }
+            guard options[name] == nil else { throw UsageError("--\(name) stands here twice") }
+            if parts.count == 2 {
+                options[name] = parts[1]
+            } else {
+                guard let value = rest.popFirst() else { throw UsageError("--\(name) needs a value") }
+                options[name] = value
+            }
+        }
+    }
+
+    func required(_ name: String) throws -> String {
+        guard let value = options[name] else { throw UsageError("--\(name) is missing") }
+        return value
+    }
+
+    func duration(_ name: String) throws -> Duration? {
+        guard let text = options[name] else { return nil }
+        guard let duration = DurationText.parse(text), duration > .zero else {
+            throw UsageError("--\(name) \(text): expected a duration such as 30s")
+        }
+        return duration
+    }
+
+    func refusePositional() throws {
+        if let word = positional.first { throw UsageError("unexpected argument \(word)") }
+    }
+}
+
+/// The command line is wrong; exit code 2.
+struct UsageError: Error, CustomStringConvertible {
+    let description: String
+
+    init(_ description: String) {
+        self.description = description
+    }
+}
+
+/// Exit codes: 0 done, 1 failed, 2 usage, 78 the configuration is wrong (EX_CONFIG of sysexits.h).
+enum ExitCode {
+    static let done: Int32 = 0
+    static let failed: Int32 = 1
+    static let usage: Int32 = 2
+    static let configuration: Int32 = 78
+}

@@ -1,0 +1,70 @@
+import AsyncRuntime
+import Foundation
+import Gateway
+import Lark
+import Postgres
+
+/// `check`: is everything right, without changing anything?
+enum CheckCommand {
+    static func run(_ words: [String]) async throws -> Int32 {
+        let arguments = try Arguments(words, known: ["config"])
+        try arguments.refusePositional()
+        let configuration = try Configuration.load(path: arguments.required("config"))
+        print("ok    configuration: \(configuration.installations.count) installations, \(configuration.agents.count) agents")
+        var isGood = await checkDatabase(configuration)
+        for installation in configuration.installations {
+            isGood = await checkInstallation(installation) && isGood
+        }
+        return isGood ? ExitCode.done : ExitCode.failed
+    }
+
+    private static func checkDatabase(_ configuration: Configuration) async -> Bool {
+        do {
+            if configuration.databaseURL == nil {
+                let server = try Database.privateServer(configuration)
+                guard geteuid() != 0 else { throw PrivatePostgres.Failure.runsAsRoot }
+                guard FileManager.default.fileExists(atPath: server.directory + "/data/postmaster.pid") else {
+                    print("ok    database: a private Postgres in \(server.directory), not running now")
+                    return true
+                }
+            }
+            let pool = Pool(url: try Database.url(configuration), size: 1)
+            let missing = try await GatewaySchema.migrator.missing(in: pool, deadline: .after(.seconds(10)))
+            let version = try await pool.query(
+                Statement(name: "version", sql: "SELECT current_setting('server_version_num')::int AS number"),
+                deadline: .after(.seconds(10)))
+            await pool.close()
+            let number: Int = try version.first?.value("number") ?? 0
+            guard number >= 140_000 else {
+                print("FAIL  database: Postgres \(number / 10_000) is too old; 14 or newer is needed")
+                return false
+            }
+            let schema = missing.isEmpty ? "the schema is up to date" : "\(missing.count) migrations are to be applied"
+            print("ok    database: Postgres \(number / 10_000), \(schema)")
+            return true
+        } catch {
+            print("FAIL  database: \(error)")
+            return false
+        }
+    }
+
+    private static func checkInstallation(_ settings: InstallationSettings) async -> Bool {
+        let http = HTTPExchange()
+        let api = OpenAPIClient(
+            domain: settings.domain, appID: settings.appID, appSecret: settings.appSecret, http: http)
+        do {
+            try await api.checkCredentials()
+            let bot = try await api.botIdentity()
+            // The endpoint is asked for, and not used: no connection is made that would take messages away.
+            _ = try await EndpointBootstrap(domain: settings.domain, http: http)
+                .fetch(appID: settings.appID, appSecret: settings.appSecret)
+            let union = bot.unionID == nil ? "; its union_id is unknown: several bots in one group can't be told apart" : ""
+            print("ok    \(settings.appID): credentials and long connection are good, bot \(bot.openID ?? "unknown")\(union)")
+            print("      no other process may hold a connection with this app: it would take part of its messages")
+            return true
+        } catch {
+            print("FAIL  \(settings.appID): \(error)")
+            return false
+        }
+    }
+}

@@ -1,0 +1,33 @@
+import AsyncRuntime
+import Gateway
+import Postgres
+
+/// `migrate`: brings the schema up to date.
+enum MigrateCommand {
+    static func run(_ words: [String]) async throws -> Int32 {
+        let arguments = try Arguments(words, known: ["config"])
+        try arguments.refusePositional()
+        let configuration = try Configuration.load(path: arguments.required("config"))
+        guard configuration.databaseURL == nil else { return try await migrate(try Database.url(configuration)) }
+        let server = try Database.privateServer(configuration)
+        let wasRunning = try await server.start(deadline: .after(.seconds(120)))
+        let code: Int32
+        do {
+            code = try await migrate(server.url)
+        } catch {
+            if !wasRunning { try? await server.stop(deadline: .after(.seconds(30))) }
+            throw error
+        }
+        if !wasRunning { try await server.stop(deadline: .after(.seconds(30))) }
+        return code
+    }
+
+    private static func migrate(_ url: String) async throws -> Int32 {
+        let pool = Pool(url: url, size: 1)
+        let applied = try await GatewaySchema.migrator.apply(to: pool, deadline: .after(.seconds(600)))
+        await pool.close()
+        for migration in applied { print("applied \(migration.number) \(migration.name)") }
+        if applied.isEmpty { print("the schema is up to date") }
+        return ExitCode.done
+    }
+}

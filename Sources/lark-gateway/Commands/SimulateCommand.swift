@@ -1,0 +1,33 @@
+import Foundation
+import LarkSimulator
+
+/// `simulate`: a Lark to play with.
+enum SimulateCommand {
+    static func run(_ words: [String]) async throws -> Int32 {
+        let arguments = try Arguments(words, known: ["listen", "app"])
+        try arguments.refusePositional()
+        let text = try arguments.required("listen")
+        guard let address = ListenAddress(text) else {
+            throw UsageError("--listen \(text): expected an address and port such as 127.0.0.1:8700")
+        }
+        let app = (arguments.options["app"] ?? "cli_demo:demo-secret").split(separator: ":", maxSplits: 1)
+        guard app.count == 2 else { throw UsageError("--app takes ID:SECRET") }
+        let signals = StopSignals()
+        let simulator = LarkSimulator(apps: [SimulatedApp(id: String(app[0]), secret: String(app[1]))])
+        try await simulator.start(host: address.host, port: address.port)
+        let url = await simulator.url
+        print(
+            """
+            a simulated Lark on \(url), with the app \(app[0])
+              "domain": "\(url)" in an installation connects a gateway to it
+              curl \(url)/control/messages -d '{"text": "hello", "chat_id": "oc_1", "sender": "ou_1"}'
+              curl \(url)/control/sent            what the bot sent
+              curl \(url)/control/deliveries      what was delivered and acked
+              curl -X POST \(url)/control/cut     cut the connections
+            """)
+        fflush(nil)
+        await signals.stop.wait()
+        await simulator.stop()
+        return ExitCode.done
+    }
+}

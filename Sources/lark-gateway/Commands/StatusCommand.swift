@@ -1,0 +1,33 @@
+import AsyncRuntime
+import Gateway
+import Postgres
+
+/// `status`: what stands in the database.
+enum StatusCommand {
+    static func run(_ words: [String]) async throws -> Int32 {
+        let arguments = try Arguments(words, known: ["config"])
+        try arguments.refusePositional()
+        let configuration = try Configuration.load(path: arguments.required("config"))
+        let pool = Pool(url: try Database.url(configuration), size: 1)
+        let installations = try await Repository(pool: pool).installationStatuses()
+        await pool.close()
+        let head = ["APP", "WORKSPACE/AGENT", "RUNTIME", "STATE", "WINDOWS", "QUEUED", "CLAIMED", "OUTBOX", "DEAD"]
+        let rows = installations.map { row in
+            [
+                row.appID, "\(row.workspace)/\(row.agent)",
+                row.isArchived ? "archived" : row.runtime ?? "offline",
+                row.status == "revoked" ? "revoked" : row.isHeld ? "owned" : "free", "\(row.openWindows)",
+                "\(row.queuedTasks)", "\(row.claimedTasks)", "\(row.outboxWaiting)", "\(row.outboxDead)",
+            ]
+        }
+        for row in [head] + rows {
+            let cells = row.enumerated().map { column, cell in
+                let width = ([head] + rows).map { $0[column].count }.max() ?? 0
+                return cell + String(repeating: " ", count: width - cell.count)
+            }
+            print(cells.joined(separator: "  "))
+        }
+        for row in installations where row.isHeld { print("\(row.appID) is owned by \(row.holder ?? "")") }
+        return ExitCode.done
+    }
+}

@@ -1,0 +1,173 @@
+import Foundation
+import Gateway
+
+/// The configuration file, checked whole.
+///
+/// | key | type | default | meaning |
+/// | --- | --- | --- | --- |
+/// | `database_url` | string or secret | none: a private Postgres | a libpq connection URI |
+/// | `state_directory` | path | `$STATE_DIRECTORY` | where the private Postgres lives |
+/// | `transport` | `auto`, `libcurl` | `auto` | what carries the WebSocket |
+/// | `agents[]` | `workspace`, `name`, `runtime` (`default`; null: offline) | none | who answers |
+/// | `installations[]` | see `installation` below | none | the bots |
+/// | `batching.silence_window`, `batching.max_wait` | duration | 3s, 30s | when a burst becomes a run |
+/// | `lease.ttl`, `lease.renew_every` | duration | 90s, 30s | who owns an installation |
+/// | `shutdown_timeout` | duration | 15s | for the whole of a stop |
+/// | `log.level`, `log.format` | | `info`, `json` | |
+/// | `metrics.listen` | `host:port` or null | `127.0.0.1:9464` | metrics and health |
+/// | `public_url` | http(s) URL | none | reserved for the pairing page |
+struct Configuration: Sendable {
+    var databaseURL: String?
+    var stateDirectory: String?
+    var agents: [AgentSettings] = []
+    var installations: [InstallationSettings] = []
+    var batching = Batching()
+    var lease = LeaseTiming()
+    var shutdownTimeout: Duration = .seconds(15)
+    var log = LogSettings()
+    /// nil: off.
+    var metrics: ListenAddress? = ListenAddress(host: "127.0.0.1", port: 9464)
+
+    enum Transport: String, CaseIterable { case auto, libcurl }
+
+    static func load(path: String) throws -> Configuration {
+        guard let data = FileManager.default.contents(atPath: path) else {
+            throw ConfigurationError(keyPath: "", problem: "\(path) can't be read")
+        }
+        return try Configuration(parsing: data, environment: ProcessInfo.processInfo.environment)
+    }
+
+    init(parsing data: Data, environment: [String: String]) throws {
+        let keys = try JSONNode(parsing: data).object(keys: [
+            "database_url", "state_directory", "transport", "agents", "installations", "batching", "lease",
+            "shutdown_timeout", "log", "metrics", "public_url",
+        ])
+        databaseURL = try keys["database_url"].map { try Secret.resolve($0, environment: environment) }
+        stateDirectory = try keys["state_directory"]?.string() ?? environment["STATE_DIRECTORY"]
+        _ = try keys["transport"]?.choice(of: Transport.self)
+        if let node = keys["public_url"] { _ = try Self.url(node, try node.string()) }
+        agents = try keys["agents"]?.array().map(Self.agent) ?? []
+        installations =
+            try keys["installations"]?.array().map { try Self.installation($0, environment: environment) } ?? []
+        try checkUnique(keys)
+        if let node = keys["batching"] { batching = try Self.batching(node) }
+        if let node = keys["lease"] { lease = try Self.lease(node) }
+        shutdownTimeout = try keys["shutdown_timeout"]?.duration() ?? shutdownTimeout
+        if let node = keys["log"] { log = try LogSettings(node) }
+        if let node = keys["metrics"] {
+            let listen = try node.object(keys: ["listen"])["listen"]
+            if let listen { metrics = listen.isNull ? nil : try ListenAddress(listen) }
+        }
+    }
+
+    private func checkUnique(_ keys: [String: JSONNode]) throws {
+        var apps: Set<String> = []
+        for (index, installation) in installations.enumerated() where !apps.insert(installation.appID).inserted {
+            throw ConfigurationError(
+                keyPath: "installations[\(index)].app_id", problem: "\(installation.appID) stands here twice")
+        }
+        var names: Set<[String]> = []
+        for (index, agent) in agents.enumerated() where !names.insert([agent.workspace, agent.name]).inserted {
+            throw ConfigurationError(
+                keyPath: "agents[\(index)].name", problem: "\(agent.name) stands here twice for \(agent.workspace)")
+        }
+    }
+
+    private static func required(_ keys: [String: JSONNode], _ key: String, of node: JSONNode) throws -> JSONNode {
+        guard let found = keys[key] else {
+            throw ConfigurationError(keyPath: "\(node.path).\(key)", problem: "missing, expected a string")
+        }
+        return found
+    }
+
+    private static func agent(_ node: JSONNode) throws -> AgentSettings {
+        let keys = try node.object(keys: ["workspace", "name", "runtime"])
+        var runtime: String? = "default"
+        if let found = keys["runtime"] { runtime = found.isNull ? nil : try found.string() }
+        return AgentSettings(
+            workspace: try required(keys, "workspace", of: node).string(),
+            name: try required(keys, "name", of: node).string(), runtime: runtime)
+    }
+
+    private static func installation(
+        _ node: JSONNode, environment: [String: String]
+    ) throws -> InstallationSettings {
+        let keys = try node.object(keys: [
+            "app_id", "app_secret", "domain", "workspace", "agent", "access", "locale",
+        ])
+        let appID = try required(keys, "app_id", of: node).string()
+        guard appID.allSatisfy({ $0.isASCII && ($0.isLetter || $0.isNumber || "_-".contains($0)) }) else {
+            throw ConfigurationError(
+                keyPath: "\(node.path).app_id", problem: "expected the app id of the developer console, such as cli_...")
+        }
+        let domainNode = keys["domain"]
+        let domain = try domainNode?.string() ?? "feishu"
+        let url: URL
+        switch domain {
+        case "feishu": url = try Self.url(node, "https://open.feishu.cn")
+        case "lark": url = try Self.url(node, "https://open.larksuite.com")
+        default: url = try Self.url(domainNode ?? node, domain)
+        }
+        return InstallationSettings(
+            appID: appID,
+            appSecret: try Secret.resolve(required(keys, "app_secret", of: node), environment: environment),
+            domain: url, workspace: try required(keys, "workspace", of: node).string(),
+            agent: try required(keys, "agent", of: node).string(),
+            access: try keys["access"]?.choice(of: InstallationSettings.Access.self) ?? .pairing,
+            locale: try keys["locale"]?.choice(of: InstallationSettings.Locale.self)
+                ?? (domain == "feishu" ? .zh : .en))
+    }
+
+    private static func url(_ node: JSONNode, _ text: String) throws -> URL {
+        guard let url = URL(string: text), let scheme = url.scheme, ["http", "https"].contains(scheme),
+            url.host?.isEmpty == false
+        else { throw node.fail("found \"\(text.prefix(80))\", expected \"feishu\", \"lark\" or an http(s) URL") }
+        return url
+    }
+
+    private static func batching(_ node: JSONNode) throws -> Batching {
+        let keys = try node.object(keys: ["silence_window", "max_wait"])
+        let standard = Batching()
+        let window = try keys["silence_window"]?.duration() ?? standard.silenceWindow
+        let maxWait = try keys["max_wait"]?.duration() ?? max(standard.maxWait, window)
+        guard maxWait >= window else { throw node.fail("max_wait is shorter than silence_window") }
+        return Batching(silenceWindow: window, maxWait: maxWait)
+    }
+
+    private static func lease(_ node: JSONNode) throws -> LeaseTiming {
+        let keys = try node.object(keys: ["ttl", "renew_every"])
+        let standard = LeaseTiming()
+        let ttl = try keys["ttl"]?.duration() ?? standard.ttl
+        let renewEvery = try keys["renew_every"]?.duration() ?? ttl / 3
+        guard renewEvery * 2 <= ttl else { throw node.fail("renew_every must be at most half of ttl") }
+        return LeaseTiming(ttl: ttl, renewEvery: renewEvery)
+    }
+}
+
+/// An address to listen on.
+struct ListenAddress: Sendable, Equatable {
+    let host: String
+    let port: Int
+
+    init(host: String, port: Int) {
+        self.host = host
+        self.port = port
+    }
+
+    /// `127.0.0.1:9464`; port 0 takes a free one.
+    init?(_ text: String) {
+        let parts = text.split(separator: ":", omittingEmptySubsequences: false)
+        guard parts.count == 2, let port = Int(parts[1]), (0...65_535).contains(port) else { return nil }
+        let octets = parts[0].split(separator: ".", omittingEmptySubsequences: false)
+        guard octets.count == 4, octets.allSatisfy({ UInt8($0) != nil }) else { return nil }
+        self.init(host: String(parts[0]), port: port)
+    }
+
+    init(_ node: JSONNode) throws {
+        let text = try node.string()
+        guard let address = ListenAddress(text) else {
+            throw node.fail("found \"\(text.prefix(40))\", expected an IPv4 address and port such as \"127.0.0.1:9464\"")
+        }
+        self = address
+    }
+}

@@ -1,0 +1,115 @@
+import Foundation
+
+/// What is wrong with a configuration file: where, what was found, what is expected.
+struct ConfigurationError: Error, Equatable, CustomStringConvertible {
+    /// Such as `installations[1].app_secret`; empty for the file as a whole.
+    let keyPath: String
+    let problem: String
+
+    var description: String { keyPath.isEmpty ? problem : "\(keyPath): \(problem)" }
+}
+
+/// A value of a JSON document with the path that leads to it. Reading is strict: every mistake is an error that names
+/// its key path.
+struct JSONNode {
+    let path: String
+    let value: Any
+
+    init(parsing data: Data) throws {
+        path = ""
+        do {
+            value = try JSONSerialization.jsonObject(with: data, options: [.fragmentsAllowed])
+        } catch {
+            let words = (error as NSError).userInfo["NSDebugDescription"] as? String
+            throw ConfigurationError(keyPath: "", problem: "not JSON: \(words ?? "it can't be read")")
+        }
+    }
+
+    private init(path: String, value: Any) {
+        self.path = path
+        self.value = value
+    }
+
+    /// What stands there, for an error: never the value itself, it may be a secret.
+    private var kind: String {
+        switch value {
+        case is NSNull: "null"
+        case is [Any]: "an array"
+        case is [String: Any]: "an object"
+        case is String: "a string"
+        case let number as NSNumber: CFBooleanTypeName.matches(number) ? "a boolean" : "a number"
+        default: "something else"
+        }
+    }
+
+    func fail(_ problem: String) -> ConfigurationError {
+        ConfigurationError(keyPath: path, problem: problem)
+    }
+
+    var isNull: Bool { value is NSNull }
+
+    /// - Throws: also when a key is not among `keys`.
+    func object(keys: [String]) throws -> [String: JSONNode] {
+        guard let object = value as? [String: Any] else { throw fail("found \(kind), expected an object") }
+        for key in object.keys.sorted() where !keys.contains(key) {
+            let unknown = ConfigurationError(
+                keyPath: path.isEmpty ? key : "\(path).\(key)",
+                problem: "unknown key; known here: \(keys.joined(separator: ", "))")
+            throw unknown
+        }
+        return Dictionary(
+            uniqueKeysWithValues: object.map { key, value in
+                (key, JSONNode(path: path.isEmpty ? key : "\(path).\(key)", value: value))
+            })
+    }
+
+    func array() throws -> [JSONNode] {
+        guard let array = value as? [Any] else { throw fail("found \(kind), expected an array") }
+        return array.enumerated().map { JSONNode(path: "\(path)[\($0.offset)]", value: $0.element) }
+    }
+
+    func string() throws -> String {
+        guard let string = value as? String else { throw fail("found \(kind), expected a string") }
+        guard !string.isEmpty else { throw fail("found an empty string, expected a text") }
+        return string
+    }
+
+    func choice<T: RawRepresentable & CaseIterable>(of type: T.Type) throws -> T where T.RawValue == String {
+        let word = try string()
+        guard let choice = T(rawValue: word) else {
+            let choices = T.allCases.map { "\"\($0.rawValue)\"" }.joined(separator: " or ")
+            throw fail("found \"\(word.prefix(40))\", expected \(choices)")
+        }
+        return choice
+    }
+
+    func duration() throws -> Duration {
+        let text = try string()
+        guard let duration = DurationText.parse(text) else {
+            throw fail("found \"\(text.prefix(40))\", expected a duration such as \"500ms\", \"3s\" or \"1m30s\"")
+        }
+        guard duration > .zero else { throw fail("found \"\(text.prefix(40))\", expected more than zero") }
+        return duration
+    }
+}
+
+/// On Linux a JSON boolean is an NSNumber too.
+private enum CFBooleanTypeName {
+    static func matches(_ number: NSNumber) -> Bool {
+        String(cString: number.objCType) == "c" || String(cString: number.objCType) == "B"
+    }
+}
+
+/// Durations as people write them: `500ms`, `3s`, `1m30s`, `2h`.
+enum DurationText {
+    /// Units from the largest to the smallest, each at most once; nil for anything else, and beyond 10 years.
+    static func parse(_ text: String) -> Duration? {
+        guard let match = text.wholeMatch(of: /(?:(\d{1,6})h)?(?:(\d{1,6})m(?!s))?(?:(\d{1,6})s)?(?:(\d{1,9})ms)?/),
+            !text.isEmpty
+        else { return nil }
+        func number(_ digits: Substring?) -> Int64 { digits.flatMap { Int64($0) } ?? 0 }
+        let seconds = number(match.1) * 3600 + number(match.2) * 60 + number(match.3)
+        let duration = Duration.seconds(seconds) + .milliseconds(number(match.4))
+        return duration <= .seconds(10 * 365 * 86_400) ? duration : nil
+    }
+}

@@ -1,0 +1,74 @@
+import Foundation
+import Postgres
+
+/// The executable: picks the command and turns its errors into one line and an exit code.
+@main
+struct LarkGateway {
+    static let version = "0.1.0"
+
+    static let usage = """
+        usage: lark-gateway COMMAND [OPTIONS]
+
+          run --config FILE              the daemon
+          check --config FILE            validate the file, the database, the credentials; change nothing
+          migrate --config FILE          bring the schema up to date (run does it too)
+          status --config FILE           installations, windows, queue and outbox, from the database
+          member approve CODE --config FILE [--name NAME]
+                                         let the person in who was shown this code
+          worker --config FILE --runtime NAME [--concurrency N] [--timeout 10m] -- COMMAND ARGS
+                                         run COMMAND per task: conversation on stdin, reply from stdout
+          simulate --listen 127.0.0.1:PORT [--app ID:SECRET]
+                                         a simulated Lark to play with
+          demo                           the whole way of a burst, on a private Postgres and a simulated Lark
+          version                        print the version
+
+        """
+
+    static func main() async {
+        exit(await run(Array(CommandLine.arguments.dropFirst())))
+    }
+
+    static func run(_ words: [String]) async -> Int32 {
+        guard let command = words.first else {
+            complain(usage)
+            return ExitCode.usage
+        }
+        let rest = Array(words.dropFirst())
+        do {
+            switch command {
+            case "run": return try await RunCommand.run(rest)
+            case "check": return try await CheckCommand.run(rest)
+            case "migrate": return try await MigrateCommand.run(rest)
+            case "status": return try await StatusCommand.run(rest)
+            case "member": return try await MemberCommand.run(rest)
+            case "worker": return try await WorkerCommand.run(rest)
+            case "simulate": return try await SimulateCommand.run(rest)
+            case "demo": return try await DemoCommand.run(rest)
+            case "version", "--version":
+                print("lark-gateway \(version)")
+                return ExitCode.done
+            case "help", "--help", "-h":
+                print(usage, terminator: "")
+                return ExitCode.done
+            default:
+                throw UsageError("unknown command \(command); lark-gateway help lists them")
+            }
+        } catch let error as UsageError {
+            complain("lark-gateway: \(error)\n")
+            return ExitCode.usage
+        } catch let error as ConfigurationError {
+            complain("lark-gateway: configuration: \(error)\n")
+            return ExitCode.configuration
+        } catch let error as PrivatePostgres.Failure where error.isSetUp {
+            complain("lark-gateway: \(error)\n")
+            return ExitCode.configuration
+        } catch {
+            complain("lark-gateway: \(error)\n")
+            return ExitCode.failed
+        }
+    }
+
+    private static func complain(_ text: String) {
+        FileHandle.standardError.write(Data(text.utf8))
+    }
+}

@@ -1,0 +1,24 @@
+import AsyncRuntime
+import Foundation
+import Gateway
+import Postgres
+
+/// The server that a configuration means: its own, or a private one.
+enum Database {
+    /// The private server of a configuration without `database_url`.
+    static func privateServer(_ configuration: Configuration) throws -> PrivatePostgres {
+        guard let directory = configuration.stateDirectory else {
+            throw ConfigurationError(
+                keyPath: "database_url",
+                problem: "missing, and there is no $STATE_DIRECTORY for a Postgres of the gateway's own: set "
+                    + "database_url, state_directory, or StateDirectory= in the systemd unit")
+        }
+        return PrivatePostgres(directory: directory + "/postgres")
+    }
+
+    /// For commands that use a running gateway's database: where it is, without starting anything.
+    static func url(_ configuration: Configuration) throws -> String {
+        if let url = configuration.databaseURL { return url }
+        return try privateServer(configuration).url
+    }
+}

@@ -1,0 +1,166 @@
+import AsyncRuntime
+import Foundation
+import Gateway
+import Postgres
+
+/// Claims tasks of a runtime and runs a command for each.
+struct Worker: Sendable {
+    let url: String
+    let runtime: String
+    let command: [String]
+    let concurrency: Int
+    /// For one run of the command.
+    let timeout: Duration
+    /// Of a claim; renewed while the command runs.
+    let lease: Duration
+    let logger: Logger
+
+    private static let pollEvery: Duration = .seconds(1)
+    private static let maxReplyBytes = 8 << 20
+
+    /// Until `stop` is set; commands that run then are let end.
+    func run(until stop: AsyncEvent) async {
+        let pool = Pool(url: url, size: concurrency + 1, applicationName: "lark-gateway worker")
+        let repository = Repository(pool: pool)
+        let bells = (0..<concurrency).map { _ in Doorbell() }
+        let listening = Task {
+            await Listener(url: url, channels: ["gateway_task"]).run { event in
+                if case .lost(let reason, _) = event {
+                    logger.log(.listenLost(reason: reason))
+                }
+                for bell in bells { bell.ring() }
+            }
+        }
+        let stopping = Task {
+            await stop.wait()
+            for bell in bells { bell.ring() }
+        }
+        logger.log(
+            LogEvent(.info, "worker.started", [("runtime_id", .text(runtime)), ("concurrency", .count(concurrency))]))
+        await withTaskGroup(of: Void.self) { group in
+            for (index, bell) in bells.enumerated() {
+                let name = "\(ProcessInfo.processInfo.hostName).\(getpid()).\(index)"
+                group.addTask { await work(as: name, repository, bell, stop) }
+            }
+        }
+        stopping.cancel()
+        listening.cancel()
+        await listening.value
+        await pool.close()
+        logger.log(LogEvent(.info, "worker.stopped", [("runtime_id", .text(runtime))]))
+    }
+
+    private func work(as name: String, _ repository: Repository, _ bell: Doorbell, _ stop: AsyncEvent) async {
+        var backoff = Backoff(initial: .milliseconds(500), maximum: .seconds(10))
+        while !stop.isSet {
+            do {
+                if let task = try await repository.claimTask(runtime: runtime, worker: name, lease: lease) {
+                    await perform(task, as: name, repository)
+                } else {
+                    await bell.wait(atMost: Self.pollEvery)
+                }
+                backoff.reset()
+            } catch {
+                logger.log(.databaseUnavailable(during: "claim_task", error))
+                await bell.wait(atMost: max(backoff.next(), .milliseconds(100)))
+            }
+        }
+    }
+
+    private func perform(_ task: ClaimedTask, as name: String, _ repository: Repository) async {
+        let began = ContinuousClock.now
+        logger.log(LogEvent(.info, "task.claimed", fields(task) + [("worker", .text(name))]))
+        let outcome = await runCommand(for: task, as: name, repository)
+        let took: (key: String, value: LogEvent.Value?) = ("took_ms", .integer(began.duration(to: .now).milliseconds))
+        do {
+            switch outcome {
+            case .reply(let reply):
+                try await report { try await repository.completeTask(task.id, worker: name, reply: reply) }
+                logger.log(
+                    LogEvent(.info, "task.completed", fields(task) + [("reply_bytes", .count(reply.utf8.count)), took]))
+            case .failure(let reason):
+                try await report { try await repository.failTask(task.id, worker: name, error: reason) }
+                logger.log(LogEvent(.warning, "task.failed", fields(task) + [("reason", .text(reason)), took]))
+            }
+        } catch {
+            logger.log(
+                LogEvent(
+                    .error, "task.refused",
+                    fields(task) + [
+                        ("error", .text("\(error)")),
+                        ("hint", .text("the claim ran out: the task runs again; raise --lease if this repeats")),
+                    ]))
+        }
+    }
+
+    private func fields(_ task: ClaimedTask) -> [(key: String, value: LogEvent.Value?)] {
+        [
+            ("task_id", .integer(task.id)), ("session_id", .integer(task.sessionID)), ("agent", .text(task.agent)),
+            ("attempt", .count(task.attempt)),
+        ]
+    }
+
+    private enum Outcome {
+        case reply(String)
+        case failure(String)
+    }
+
+    private func runCommand(for task: ClaimedTask, as name: String, _ repository: Repository) async -> Outcome {
+        let extending = Task {
+            while !Task.isCancelled {
+                try await Task.sleep(for: lease / 3)
+                do {
+                    try await repository.extendTask(task.id, worker: name)
+                } catch {
+                    logger.log(.databaseUnavailable(during: "extend_task", error))
+                }
+            }
+        }
+        defer { extending.cancel() }
+        do {
+            let result = try await ChildProcess.run(
+                command[0], Array(command.dropFirst()), input: Data(Self.conversation(task).utf8),
+                outputLimit: Self.maxReplyBytes, deadline: .after(timeout))
+            guard result.status == 0 else {
+                return .failure("the agent's command ended with status \(result.status)")
+            }
+            let reply = String(decoding: result.output, as: UTF8.self).replacingOccurrences(of: "\0", with: "\u{FFFD}")
+            return .reply(reply.trimmingCharacters(in: .newlines))
+        } catch is DeadlineExceeded {
+            return .failure("the agent's command did not end within \(Int(timeout.seconds)) s")
+        } catch {
+            return .failure("the agent's command could not be run")
+        }
+    }
+
+    /// What the command gets on stdin; see README, "Workers".
+    static func conversation(_ task: ClaimedTask) -> String {
+        func quote(_ text: String) -> String {
+            let data = try? JSONSerialization.data(withJSONObject: text, options: [.fragmentsAllowed])
+            return String(decoding: data ?? Data("\"\"".utf8), as: UTF8.self)
+        }
+        // `messages` is JSON from the database already.
+        return """
+            {"version":1,"task_id":\(task.id),"session_id":\(task.sessionID),"workspace":\(quote(task.workspace)),\
+            "agent":\(quote(task.agent)),"chat_id":\(quote(task.chatID)),"chat_type":\(quote(task.chatType)),\
+            "attempt":\(task.attempt),"messages":\(task.messages)}
+
+            """
+    }
+
+    /// A database that is away for a moment must not cost the work; a claim that is lost is final.
+    private func report(_ body: () async throws -> Void) async throws {
+        let deadline = Deadline.after(max(lease, .seconds(60)))
+        var backoff = Backoff(initial: .milliseconds(500), maximum: .seconds(5))
+        while true {
+            do {
+                return try await body()
+            } catch PostgresError.statement(let error) where error.sqlState == Repository.lostClaim {
+                throw PostgresError.statement(error)
+            } catch {
+                guard !deadline.hasPassed else { throw error }
+                try await Task.sleep(for: max(backoff.next(), .milliseconds(100)))
+            }
+        }
+    }
+}

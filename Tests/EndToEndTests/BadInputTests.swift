@@ -1,0 +1,196 @@
+import AsyncRuntime
+import Foundation
+import Gateway
+import Lark
+import LarkSimulator
+import Postgres
+import TestSupport
+import Testing
+
+@Suite("Bad input, through the real daemon")
+struct BadInputTests {
+    @Test("I9, D7: garbage costs one line each, and blocks nothing behind it")
+    func garbage() async throws {
+        let stage = try await Stage()
+        let daemon = try await stage.start(stage.configuration())
+        await stage.simulator.sendRaw([0xFF, 0xFF, 0xFF])
+        await stage.simulator.sendRawText("hello?")
+        let unknown = Frame(
+            service: 1, method: Frame.Method.data,
+            headers: [Frame.Header(key: "type", value: "surprise"), Frame.Header(key: "message_id", value: "x")])
+        await stage.simulator.sendRaw(unknown.encoded())
+        let text = await stage.simulator.deliver(Array("not json".utf8), messageID: "om_text", to: Stage.app.id)
+        #expect(!text.isEmpty)
+        await stage.simulator.deliver(Array(#"{"header":{"event_type":"im.chat.disbanded_v1"}}"#.utf8), messageID: "om_other", to: Stage.app.id)
+        let nul = await stage.say("a\0b")
+        let good = await stage.say("good")
+        for id in ["om_text", "om_other", nul, good] { #expect(await stage.acked(id, [200]), "\(id)") }
+        #expect(daemon.events("frame.dropped").count == 2)
+        #expect(daemon.events("frame.ignored").count == 1)
+        #expect(daemon.events("event.undecodable").count == 1)
+        #expect(
+            try await stage.rows("SELECT content FROM gateway.chat_message ORDER BY position") == ["(a\u{FFFD}b)", "(good)"])
+        #expect(try await stage.rows("SELECT reason FROM gateway.inbound_audit") == ["(invalid_event)"])
+        #expect(daemon.events("connection.closed").isEmpty)
+        #expect(!daemon.output.contains("good"), "a message's text is in no log line")
+        await stage.end(daemon)
+    }
+
+    @Test("a large event comes in parts and is stored whole")
+    func parts() async throws {
+        var timing = Stage.quick
+        timing.partBytes = 1000
+        let stage = try await Stage(timing: timing)
+        let daemon = try await stage.start(stage.configuration())
+        let id = await stage.say(String(repeating: "ä", count: 30_000))
+        #expect(await stage.acked(id, [200]))
+        #expect(try await stage.rows("SELECT length(content) FROM gateway.chat_message") == ["(30000)"])
+        await stage.end(daemon)
+    }
+
+    @Test("D14: a bootstrap that is refused is said once; one that answers garbage is tried again")
+    func bootstrap() async throws {
+        let stage = try await Stage()
+        await stage.simulator.failEndpoint([
+            .raw(status: 502, body: "<html>bad gateway</html>"), .code(1, message: "busy"),
+        ])
+        let daemon = try Daemon.run(stage.configuration())
+        #expect(try await daemon.logs("connection.failed"))
+        await stage.end(daemon)
+
+        let refused = try await Stage()
+        await refused.simulator.failEndpoint([.code(403, message: "banned")])
+        let other = try Daemon.run(refused.configuration())
+        #expect(try await other.logs("installation.refused"))
+        #expect(other.events("installation.refused").first?["code"].integer == 403)
+        #expect(await other.stop() == 0)
+        await refused.end()
+    }
+
+    @Test("D14, I8: a wrong secret is refused with what to do, and is not in the log")
+    func wrongSecret() async throws {
+        let stage = try await Stage()
+        let daemon = try Daemon.run(stage.configuration(secret: "wrong-5ecret"))
+        #expect(try await daemon.logs("installation.refused"))
+        #expect(daemon.events("installation.refused").first?["reason"].string?.contains("app_secret") == true)
+        #expect(!daemon.output.contains("wrong-5ecret"))
+        let check = try Daemon(["check", "--config", try Daemon.file(stage.configuration(secret: "wrong-5ecret"))])
+        #expect(await check.ended() == 1)
+        #expect(check.output.contains("FAIL  cli_test"))
+        #expect(!check.output.contains("wrong-5ecret"))
+        await stage.end(daemon)
+    }
+
+    @Test("check says what is good, and changes nothing")
+    func check() async throws {
+        let stage = try await Stage(url: try await TestPostgres.makeEmptyDatabase())
+        let check = try Daemon(["check", "--config", try Daemon.file(stage.configuration())])
+        #expect(await check.ended() == 0)
+        #expect(check.output.contains("7 migrations") || check.output.contains("6 migrations"))
+        #expect(check.output.contains("ok    cli_test"))
+        #expect(try await stage.rows("SELECT 1 FROM pg_namespace WHERE nspname = 'gateway'").isEmpty)
+        await stage.end()
+    }
+
+    @Test("an unreachable database, and one that another version has changed, end with a clear line and code 1")
+    func database() async throws {
+        let unreachable = try Daemon(["migrate", "--config", try Daemon.file(#"{"database_url": "host=127.0.0.1 port=1"}"#)])
+        #expect(await unreachable.ended() == 1)
+        #expect(unreachable.output.contains("refused"))
+
+        let url = try await TestPostgres.makeDatabase()
+        let pool = Pool(url: url, size: 1)
+        try await pool.run("UPDATE gateway.migration SET checksum = 0 WHERE number = 2")
+        await pool.close()
+        let edited = try Daemon(["run", "--config", try Daemon.file(#"{"database_url": "\#(url)", "metrics": {"listen": null}}"#)])
+        #expect(await edited.ended() == 1)
+        #expect(edited.output.contains("migration 2 (ingest) was edited"))
+    }
+
+    @Test(
+        "a configuration of a wrong kind ends with code 78 and the key path",
+        arguments: [
+            ("{", "not JSON"), (#"{"databse_url": "x"}"#, "databse_url: unknown key"),
+            (#"{"installations": [{"app_id": "cli_1"}]}"#, "installations[0].app_secret: missing"),
+            (#"{"batching": {"silence_window": "3"}}"#, "batching.silence_window: found \"3\""),
+        ])
+    func configuration(text: String, message: String) async throws {
+        let daemon = try Daemon.run(text)
+        #expect(await daemon.ended() == 78)
+        #expect(daemon.output.contains(message))
+        #expect(daemon.output.split(separator: "\n").count == 1)
+    }
+
+    @Test("wrong usage ends with code 2")
+    func usage() async throws {
+        for words in [[], ["fly"], ["run"], ["run", "--confg", "x"], ["worker", "--config", "x", "--runtime", "y"]] {
+            let command = try Daemon(words)
+            #expect(await command.ended() == 2, "\(words)")
+        }
+    }
+}
+
+@Suite("The daemon as a service")
+struct ServiceTests {
+    @Test("without database_url it runs on its own Postgres, survives kill -9, and stops it at the end", .enabled(if: geteuid() == 0))
+    func ownPostgres() async throws {
+        let stage = try await Stage()
+        let state = try TemporaryFolder.make("state")
+        chown(state, try #require(getpwnam("postgres")).pointee.pw_uid, gid_t.max)
+        let configuration = stage.configuration(database: false, extra: ",\n\"state_directory\": \"\(state)\"")
+        let first = try Daemon.run(configuration, user: "postgres")
+        #expect(try await first.logs("connection.opened"))
+        await first.killNow()
+        let second = try Daemon.run(configuration, user: "postgres")
+        #expect(try await second.logs("connection.opened"))
+        #expect(second.output.contains(#""adopted":true"#))
+        let id = await stage.say("hello")
+        #expect(await stage.acked(id, [200]))
+        #expect(await second.stop() == 0)
+        #expect(!FileManager.default.fileExists(atPath: state + "/postgres/data/postmaster.pid"))
+        await stage.end()
+    }
+
+    @Test("without database_url, as root, it says what to do instead", .enabled(if: geteuid() == 0))
+    func asRoot() async throws {
+        let state = try TemporaryFolder.make("state")
+        let daemon = try Daemon.run(#"{"state_directory": "\#(state)"}"#)
+        #expect(await daemon.ended() == 78)
+        #expect(daemon.output.contains("run lark-gateway as a system user"))
+    }
+
+    @Test("metrics, health and readiness are served on the port that the log names")
+    func metrics() async throws {
+        let stage = try await Stage()
+        let daemon = try await stage.start(stage.configuration())
+        let id = await stage.say("count me")
+        #expect(await stage.acked(id, [200]))
+        let port = try #require(daemon.events("metrics.listening").first?["port"].integer)
+        let http = HTTPExchange()
+        func get(_ path: String) async throws -> (Int, String) {
+            let url = try #require(URL(string: "http://127.0.0.1:\(port)\(path)"))
+            let answer = try await http.send("GET", url)
+            return (answer.status, String(decoding: answer.body, as: UTF8.self))
+        }
+        #expect(try await get("/healthz").0 == 200)
+        #expect(try await get("/readyz").0 == 200)
+        #expect(try await get("/nothing").0 == 404)
+        let text = try await get("/metrics").1
+        #expect(text.contains(#"lark_gateway_messages_total{verdict="ingested"} 1"#))
+        #expect(text.contains("lark_gateway_connections 1"))
+        #expect(text.hasSuffix("# EOF\n"))
+        await stage.end(daemon)
+    }
+
+    @Test("status tells what stands in the database")
+    func status() async throws {
+        let stage = try await Stage()
+        let daemon = try await stage.start(stage.configuration(window: "20s", maxWait: "30s"))
+        let id = await stage.say("wait")
+        #expect(await stage.acked(id, [200]))
+        let status = try Daemon(["status", "--config", try Daemon.file(stage.configuration())])
+        #expect(await status.ended() == 0)
+        #expect(status.output.contains(/cli_test +acme\/support +default +owned +1 +0 +0 +0 +0/))
+        await stage.end(daemon)
+    }
+}

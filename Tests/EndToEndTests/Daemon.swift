@@ -1,0 +1,88 @@
+import AsyncRuntime
+import Foundation
+import Gateway
+import Lark
+import Synchronization
+import TestSupport
+
+/// The real executable as a process of its own, with its log.
+final class Daemon: Sendable {
+    /// Beside the test bundle.
+    static let executable: String = {
+        let path = (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")) ?? ""
+        return (path as NSString).deletingLastPathComponent + "/lark-gateway"
+    }()
+
+    private let log: String
+    private final class ProcessID: Sendable {
+        let value = Mutex<pid_t?>(nil)
+    }
+
+    private let pid = ProcessID()
+    private let task: Task<Int32, Never>
+
+    /// - Parameter user: runs as this user instead of as ours.
+    init(_ arguments: [String], user: String? = nil, environment: [String: String] = [:]) throws {
+        let folder = try TemporaryFolder.make("daemon")
+        chmod(folder, 0o777)
+        log = folder + "/log"
+        var command = [Self.executable] + arguments
+        if let user {
+            // The build folder may be closed to other users.
+            let copy = folder + "/lark-gateway"
+            try FileManager.default.copyItem(atPath: Self.executable, toPath: copy)
+            command = ["/usr/bin/setpriv", "--reuid=\(user)", "--regid=\(user)", "--clear-groups", copy] + arguments
+        }
+        let variables = ProcessInfo.processInfo.environment.merging(environment) { $1 }.merging(["LOG": log]) { $1 }
+        let words = ["-c", "exec \"$0\" \"$@\" >>\"$LOG\" 2>&1"] + command
+        task = Task { [pid] in
+            let result = try? await ChildProcess.run(
+                "/bin/sh", words, environment: variables, collectsOutput: false, deadline: .after(.seconds(300)),
+                started: { child in pid.value.withLock { $0 = child } })
+            return result?.status ?? -1
+        }
+    }
+
+    /// Writes a configuration and runs `run` on it.
+    static func run(_ configuration: String, user: String? = nil) throws -> Daemon {
+        try Daemon(["run", "--config", try file(configuration)], user: user)
+    }
+
+    /// - Returns: the path of a file that everybody may read.
+    static func file(_ text: String) throws -> String {
+        let path = try TemporaryFolder.make("config") + "/config.json"
+        try text.write(toFile: path, atomically: true, encoding: .utf8)
+        chmod(path, 0o644)
+        return path
+    }
+
+    var output: String { (try? String(contentsOfFile: log, encoding: .utf8)) ?? "" }
+
+    /// The log's events of that name.
+    func events(_ name: String) -> [JSONValue] {
+        output.split(separator: "\n").compactMap { JSONValue(parsing: String($0)) }.filter { $0["event"].string == name }
+    }
+
+    func logs(_ name: String, count: Int = 1, within limit: Duration = .seconds(30)) async throws -> Bool {
+        try await eventually(within: limit) { self.events(name).count >= count }
+    }
+
+    func signal(_ number: Int32) {
+        if let pid = pid.value.withLock({ $0 }) { kill(pid, number) }
+    }
+
+    /// The exit status, once it has ended.
+    func ended() async -> Int32 {
+        await task.value
+    }
+
+    func stop() async -> Int32 {
+        signal(SIGTERM)
+        return await ended()
+    }
+
+    func killNow() async {
+        signal(SIGKILL)
+        _ = await ended()
+    }
+}

@@ -1,0 +1,138 @@
+import AsyncRuntime
+import Foundation
+import Gateway
+import LarkSimulator
+import Postgres
+import TestSupport
+import Testing
+
+@Suite("Faults, through the real daemon")
+struct FaultTests {
+    /// On a Postgres of its own, which may be stopped.
+    private func stageWithServer() async throws -> (Stage, PrivatePostgres) {
+        let server = try await TestPostgres.makeServer()
+        return (try await Stage(url: server.url), server)
+    }
+
+    @Test("I1, B15: while Postgres is down a message is acked 500; it comes again and is stored once")
+    func postgresDownAtIngest() async throws {
+        let (stage, server) = try await stageWithServer()
+        let daemon = try await stage.start(stage.configuration())
+        let worker = try await stage.startWorker()
+        try await server.stop(mode: .immediate, deadline: .after(.seconds(30)))
+        let id = await stage.say("are you there?")
+        #expect(await stage.simulator.wait(until: .after(.seconds(30))) { $0.states(of: id).first?.acks.first == 500 })
+        #expect(daemon.events("ingest.failed").count >= 1)
+        try await server.start(deadline: .after(.seconds(30)))
+        #expect(await stage.simulator.wait(until: .after(.seconds(30))) { $0.states(of: id).first?.acks.last == 200 })
+        #expect(await stage.sent(1).map(\.content) == [#"{"text":"are you there?"}"#])
+        #expect(try await stage.rows("SELECT count(*) FROM gateway.chat_message WHERE role = 'user'") == ["(1)"])
+        #expect(daemon.events("connection.closed").isEmpty, "D9: the connection stays")
+        await stage.end(worker, daemon)
+        try await server.stop(mode: .immediate, deadline: .after(.seconds(30)))
+    }
+
+    @Test("C11: Postgres away when the window closes delays the run, and makes no notice")
+    func postgresDownAtFlush() async throws {
+        let (stage, server) = try await stageWithServer()
+        let daemon = try await stage.start(stage.configuration(window: "1s"))
+        let id = await stage.say("wait for me")
+        #expect(await stage.acked(id, [200]))
+        try await server.stop(mode: .immediate, deadline: .after(.seconds(30)))
+        #expect(try await daemon.logs("window.flush_failed"))
+        try await server.start(deadline: .after(.seconds(30)))
+        #expect(try await daemon.logs("task.queued"))
+        #expect(try await stage.rows("SELECT count(*) FROM gateway.agent_task") == ["(1)"])
+        #expect(try await stage.rows("SELECT count(*) FROM gateway.outbox") == ["(0)"])
+        await stage.end(daemon)
+        try await server.stop(mode: .immediate, deadline: .after(.seconds(30)))
+    }
+
+    @Test("C18, I4: after a kill -9 between the ack and the flush the run comes after the restart, once")
+    func killed() async throws {
+        let stage = try await Stage()
+        let configuration = stage.configuration(window: "2s", maxWait: "4s")
+        let first = try await stage.start(configuration)
+        let id = await stage.say("survive")
+        #expect(await stage.acked(id, [200]))
+        await first.killNow()
+        #expect(try await stage.rows("SELECT count(*) FROM gateway.agent_task") == ["(0)"])
+        let second = try await stage.start(configuration)
+        let worker = try await stage.startWorker()
+        #expect(await stage.sent(1).map(\.content) == [#"{"text":"survive"}"#])
+        #expect(try await stage.rows("SELECT count(*) FROM gateway.agent_task") == ["(1)"])
+        await stage.end(worker, second)
+    }
+
+    @Test("F6: a reply that was being sent at a kill -9 goes out after the restart, once")
+    func killedWhileSending() async throws {
+        let stage = try await Stage()
+        let first = try await stage.start(stage.configuration())
+        let worker = try await stage.startWorker()
+        // The platform took the message, and the answer got lost.
+        await stage.simulator.failMessages(Array(repeating: (status: 503, body: "overloaded"), count: 1))
+        await stage.say("hello")
+        #expect(try await first.logs("outbox.retried"))
+        await first.killNow()
+        let second = try await stage.start(stage.configuration())
+        #expect(try await second.logs("outbox.sent"))
+        #expect(await stage.simulator.sentMessages.count == 1)
+        await stage.end(worker, second)
+    }
+
+    @Test("C13, I4: SIGTERM flushes the open windows, releases the lease and exits 0")
+    func sigterm() async throws {
+        let stage = try await Stage()
+        let daemon = try await stage.start(stage.configuration(window: "20s", maxWait: "30s"))
+        let id = await stage.say("before you go")
+        #expect(await stage.acked(id, [200]))
+        #expect(await daemon.stop() == 0)
+        #expect(try await stage.rows("SELECT status FROM gateway.agent_task") == ["(queued)"])
+        #expect(try await stage.rows("SELECT lease_holder IS NULL FROM gateway.installation") == ["(t)"])
+        #expect(daemon.events("gateway.stopped").count == 1)
+        await stage.end()
+    }
+
+    @Test("D4: a connection that is cut is made again, and what was not acked comes on the next")
+    func cut() async throws {
+        let stage = try await Stage()
+        let daemon = try await stage.start(stage.configuration())
+        await stage.simulator.cutConnections()
+        #expect(try await daemon.logs("connection.closed"))
+        let id = await stage.say("after the cut")
+        #expect(await stage.acked(id, [200]))
+        await stage.simulator.cutConnections(reset: true)
+        #expect(try await daemon.logs("connection.opened", count: 3))
+        #expect(daemon.events("connection.closed").first?["level"].string == "info")
+        await stage.end(daemon)
+    }
+
+    @Test("I7: a second replica waits, and connects when the first one releases")
+    func handover() async throws {
+        let stage = try await Stage()
+        let first = try await stage.start(stage.configuration())
+        let second = try Daemon.run(stage.configuration())
+        #expect(try await second.logs("lease.held_elsewhere"))
+        #expect(await stage.simulator.connectionCount == 1)
+        #expect(await first.stop() == 0)
+        #expect(try await second.logs("connection.opened"))
+        await stage.end(second)
+    }
+
+    @Test("C5: claims whose worker was killed are run again by another, with one reply")
+    func deadWorker() async throws {
+        let stage = try await Stage()
+        let daemon = try await stage.start(stage.configuration())
+        let doomed = try Daemon([
+            "worker", "--config", try Daemon.file(stage.configuration()), "--runtime", "default", "--lease", "1s", "--",
+            "/bin/sleep", "60",
+        ])
+        await stage.say("hello")
+        #expect(try await doomed.logs("task.claimed"))
+        await doomed.killNow()
+        let worker = try await stage.startWorker()
+        #expect(await stage.sent(1).map(\.content) == [#"{"text":"hello"}"#])
+        #expect(try await stage.rows("SELECT status, attempt FROM gateway.agent_task") == ["(completed,2)"])
+        await stage.end(worker, daemon)
+    }
+}

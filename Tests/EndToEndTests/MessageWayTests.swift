@@ -1,0 +1,171 @@
+import AsyncRuntime
+import Foundation
+import Gateway
+import LarkSimulator
+import Postgres
+import TestSupport
+import Testing
+
+@Suite("The way of a message, through the real daemon")
+struct MessageWayTests {
+    @Test("C2, I2: a forwarded transcript and a note 1 s later become one run with both, and one reply; replays change nothing")
+    func seedScenario() async throws {
+        let stage = try await Stage()
+        let daemon = try await stage.start(stage.configuration(window: "3s", maxWait: "30s"))
+        let worker = try await stage.startWorker()
+        let transcript = await stage.say("transcript of yesterday")
+        #expect(await stage.acked(transcript, [200]), "acked by itself, at once")
+        try await Task.sleep(for: .seconds(1))
+        let note = await stage.say("please summarise")
+        #expect(await stage.acked(note, [200]))
+        #expect(try await stage.rows("SELECT count(*) FROM gateway.agent_task") == ["(0)"], "the window is still open")
+
+        let sent = await stage.sent(1)
+        #expect(sent.map(\.content) == [#"{"text":"transcript of yesterday\nplease summarise"}"#])
+        #expect(sent.first?.receiver == "oc_1")
+        #expect(
+            try await stage.rows("SELECT position, role FROM gateway.chat_message ORDER BY position")
+                == ["(1,user)", "(2,user)", "(3,assistant)"])
+        #expect(
+            try await stage.rows(
+                """
+                SELECT t.created_at >= m.created_at + interval '3 seconds' FROM gateway.agent_task t, gateway.chat_message m
+                WHERE m.position = 2
+                """) == ["(t)"], "one task, 3 s after the note")
+
+        await stage.simulator.repeatDelivery(of: transcript)
+        await stage.simulator.repeatDelivery(of: note)
+        #expect(await stage.acked(transcript, [200, 200]))
+        #expect(await stage.acked(note, [200, 200]))
+        #expect(try await stage.rows("SELECT count(*) FROM gateway.chat_message") == ["(3)"])
+        #expect(try await stage.rows("SELECT count(*) FROM gateway.pending_run") == ["(0)"])
+        #expect(try await stage.rows("SELECT reason FROM gateway.inbound_audit") == ["(duplicate)", "(duplicate)"])
+        #expect(await stage.simulator.sentMessages.count == 1)
+        #expect(await worker.stop() == 0)
+        #expect(await daemon.stop() == 0)
+        await stage.end()
+    }
+
+    @Test("C3: two chats know nothing of each other's windows")
+    func twoChats() async throws {
+        let stage = try await Stage()
+        let daemon = try await stage.start(stage.configuration())
+        let worker = try await stage.startWorker()
+        await stage.say("a", in: "oc_a")
+        await stage.say("b", in: "oc_b")
+        let sent = await stage.sent(2)
+        #expect(Set(sent.map { $0.receiver + $0.content }) == [#"oc_a{"text":"a"}"#, #"oc_b{"text":"b"}"#])
+        await stage.end(worker, daemon)
+    }
+
+    @Test("C6: a stream without silence runs at max_wait, while it goes on")
+    func stream() async throws {
+        let stage = try await Stage()
+        let daemon = try await stage.start(stage.configuration(window: "1s", maxWait: "2s"))
+        let talking = Task {
+            while !Task.isCancelled {
+                await stage.say("more")
+                try await Task.sleep(for: .milliseconds(200))
+            }
+        }
+        #expect(try await daemon.logs("task.queued"))
+        talking.cancel()
+        await stage.end(daemon)
+    }
+
+    @Test("C22: a message that arrives while the agent runs makes a second task with just that message")
+    func duringARun() async throws {
+        let stage = try await Stage()
+        let daemon = try await stage.start(stage.configuration())
+        let gate = try TemporaryFolder.make("gate") + "/open"
+        let worker = try await stage.startWorker("while [ ! -e \(gate) ]; do sleep 0.05; done; " + Stage.echo)
+        await stage.say("first")
+        #expect(try await worker.logs("task.claimed"))
+        await stage.say("second")
+        #expect(try await daemon.logs("task.queued", count: 2))
+        #expect(FileManager.default.createFile(atPath: gate, contents: nil))
+        #expect(await stage.sent(2).map(\.content) == [#"{"text":"first"}"#, #"{"text":"second"}"#])
+        await stage.end(worker, daemon)
+    }
+
+    @Test("C8: with the agent offline the message is stored and acked, one notice stands in the chat, no task; a runtime brings the answer")
+    func offline() async throws {
+        let stage = try await Stage()
+        let daemon = try await stage.start(stage.configuration(runtime: nil))
+        let id = await stage.say("anybody there?")
+        #expect(await stage.acked(id, [200]))
+        let notice = try #require(await stage.sent(1).first)
+        #expect(notice.type == "interactive")
+        #expect(notice.content.contains("offline") && notice.content.contains("\"support\""))
+        #expect(try await stage.rows("SELECT count(*) FROM gateway.agent_task") == ["(0)"])
+        try await stage.pool.run("UPDATE gateway.agent SET runtime_id = 'default'")
+        let worker = try await stage.startWorker()
+        #expect(await stage.sent(2).last?.content == #"{"text":"anybody there?"}"#)
+        await stage.end(worker, daemon)
+    }
+
+    @Test("C9: an archived agent has its own notice")
+    func archived() async throws {
+        let stage = try await Stage()
+        let daemon = try await stage.start(stage.configuration())
+        try await stage.pool.run("UPDATE gateway.agent SET archived_at = now()")
+        await stage.say("hello")
+        #expect(await stage.sent(1).first?.content.contains("archived") == true)
+        await stage.end(daemon)
+    }
+
+    @Test("B8, F5: an unknown sender is asked to bind, privately; when the code is approved the next message is answered")
+    func pairing() async throws {
+        let stage = try await Stage()
+        let configuration = stage.configuration(access: "pairing")
+        let daemon = try await stage.start(configuration)
+        let id = await stage.say("let me in", in: "oc_g", from: "ou_new", type: "group", mention: true)
+        #expect(await stage.acked(id, [200]))
+        let prompt = try #require(await stage.sent(1).first)
+        #expect(prompt.receiverType == "open_id")
+        #expect(prompt.receiver == "ou_new")
+        #expect(try await stage.rows("SELECT count(*) FROM gateway.chat_message") == ["(0)"])
+        #expect(try await stage.rows("SELECT reason FROM gateway.inbound_audit") == ["(unbound_user)"])
+
+        let code = try #require(prompt.content.firstMatch(of: /\*\*([0-9A-Z]{5}-[0-9A-Z]{5})\*\*/)).1
+        #expect(
+            try await stage.rows("SELECT 1 FROM gateway.binding_token t WHERE t::text LIKE '%\(code)%'").isEmpty,
+            "I8: only its hash is stored")
+        func approve(_ code: String) async throws -> (Int32, String) {
+            let command = try Daemon(["member", "approve", code, "--config", try Daemon.file(configuration), "--name", "Ann"])
+            return (await command.ended(), command.output)
+        }
+        #expect(try await approve("00000-00000").1.contains("no such code"))
+        #expect(try await approve(String(code).lowercased()).0 == 0)
+        #expect(try await approve(String(code)).1.contains("used already"))
+        let worker = try await stage.startWorker()
+        await stage.say("hello", in: "oc_p", from: "ou_new")
+        #expect(await stage.sent(2).last?.content == #"{"text":"hello"}"#)
+        await stage.end(worker, daemon)
+    }
+
+    @Test("B5, B6: a group message is for the bot when it mentions it; the reply answers it")
+    func group() async throws {
+        let stage = try await Stage()
+        let daemon = try await stage.start(stage.configuration())
+        let worker = try await stage.startWorker()
+        let idle = await stage.say("lunch?", in: "oc_g", type: "group")
+        #expect(await stage.acked(idle, [200]))
+        let question = await stage.say("status?", in: "oc_g", type: "group", mention: true)
+        let reply = try #require(await stage.sent(1).first)
+        #expect(reply.content == #"{"text":"status?"}"#)
+        #expect(reply.replyTo == question)
+        #expect(try await stage.rows("SELECT lark_message_id, reason FROM gateway.inbound_audit") == ["(\(idle),not_addressed_in_group)"])
+        await stage.end(worker, daemon)
+    }
+
+    @Test("C23: a command that fails tells the chat why")
+    func failingCommand() async throws {
+        let stage = try await Stage()
+        let daemon = try await stage.start(stage.configuration())
+        let worker = try await stage.startWorker("exit 7")
+        await stage.say("do it")
+        #expect(await stage.sent(1).first?.content.contains("status 7") == true)
+        await stage.end(worker, daemon)
+    }
+}

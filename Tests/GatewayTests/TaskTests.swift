@@ -1,0 +1,234 @@
+import AsyncRuntime
+import Gateway
+import Lark
+import Postgres
+import TestSupport
+import Testing
+
+@Suite("Windows become tasks, tasks become answers")
+struct TaskTests {
+    @Test("C1, C7: a closed window is one queued task, whether a worker is there or not")
+    func queued() async throws {
+        let fixture = try await Fixture()
+        let session = try #require(try await fixture.ingest(Fixture.message("om_1"))[0].session)
+        guard case .notDue = try await fixture.flush(session, force: false) else {
+            return #expect(Bool(false), "a window closed before its time")
+        }
+        guard case .queued(let id) = try await fixture.flush(session) else { return #expect(Bool(false)) }
+        #expect(id != nil)
+        #expect(try await fixture.pool.rows("SELECT status, attempt FROM gateway.agent_task") == ["(queued,1)"])
+        #expect(try await fixture.pool.rows("SELECT count(*) FROM gateway.pending_run") == ["(0)"])
+        #expect(try await fixture.flush(session) == .gone)
+    }
+
+    @Test("I5, C4: a message that arrives while a task is queued is covered by it")
+    func coveredByQueued() async throws {
+        let fixture = try await Fixture()
+        let session = try #require(try await fixture.ingest(Fixture.message("om_1", "one"))[0].session)
+        try await fixture.flush(session)
+        let second = try await fixture.ingest(Fixture.message("om_2", "two"))
+        #expect(second[0].hasOpenWindow == false)
+        #expect(fixture.contents(try await fixture.claim()) == ["one", "two"])
+        #expect(try await fixture.claim() == nil)
+    }
+
+    @Test("C21, C22, I10: a message during a run makes a second task with just that message; none starts meanwhile")
+    func secondTask() async throws {
+        let fixture = try await Fixture()
+        let session = try #require(
+            try await fixture.ingest(Fixture.message("om_1", "weather in Shanghai"), Fixture.message("om_2", "and Qingdao"))[0]
+                .session)
+        try await fixture.flush(session)
+        let first = try #require(try await fixture.claim())
+        #expect(fixture.contents(first) == ["weather in Shanghai", "and Qingdao"])
+        #expect(try await fixture.ingest(Fixture.message("om_3", "and Xi'an"))[0].hasOpenWindow)
+        try await fixture.flush(session)
+        #expect(try await fixture.claim(worker: "w2") == nil, "one claimed task per session")
+        try await fixture.repository.completeTask(first.id, worker: "w1", reply: "sunny")
+        let second = try #require(try await fixture.claim(worker: "w2"))
+        #expect(fixture.contents(second) == ["and Xi'an"])
+        try await fixture.repository.completeTask(second.id, worker: "w2", reply: "dry")
+        #expect(
+            try await fixture.pool.rows("SELECT position, role, content FROM gateway.chat_message ORDER BY position")
+                == [
+                    #"(1,user,"weather in Shanghai")"#, #"(2,user,"and Qingdao")"#, #"(3,user,"and Xi'an")"#,
+                    "(4,assistant,sunny)", "(5,assistant,dry)",
+                ])
+        #expect(
+            try await fixture.pool.rows("SELECT kind, receive_id, payload FROM gateway.outbox ORDER BY seq")
+                == [#"(reply,oc_1,"{""text"": ""sunny""}")"#, #"(reply,oc_1,"{""text"": ""dry""}")"#])
+    }
+
+    @Test("I5: a window whose messages were all handed out already makes no task")
+    func emptyWindow() async throws {
+        let fixture = try await Fixture()
+        let session = try #require(try await fixture.ingest(Fixture.message("om_1"))[0].session)
+        try await fixture.flush(session)
+        _ = try await fixture.claim(lease: .zero)
+        #expect(try await fixture.ingest(Fixture.message("om_2"))[0].hasOpenWindow)
+        // The claim ran out; the next one covers the new message too.
+        let again = try #require(try await fixture.claim(worker: "w2"))
+        #expect(again.attempt == 2)
+        #expect(fixture.contents(again).count == 2)
+        #expect(try await fixture.flush(session) == .empty)
+        #expect(try await fixture.pool.rows("SELECT count(*) FROM gateway.agent_task") == ["(1)"])
+    }
+
+    @Test("C8: an agent without a runtime makes no task but one notice; its messages are answered when a runtime comes")
+    func offline() async throws {
+        let fixture = try await Fixture()
+        try await fixture.repository.applyAgent(workspace: "acme", name: "support", runtime: nil)
+        let session = try #require(try await fixture.ingest(Fixture.message("om_1", "one"), Fixture.message("om_2", "two"))[0].session)
+        #expect(try await fixture.flush(session) == .agentOffline)
+        #expect(
+            try await fixture.pool.rows("SELECT kind, receive_id, payload->>'notice', payload->>'agent' FROM gateway.outbox")
+                == ["(notice,oc_1,agent_offline,support)"])
+        #expect(try await fixture.pool.rows("SELECT count(*) FROM gateway.agent_task") == ["(0)"])
+        try await fixture.repository.applyAgent(workspace: "acme", name: "support", runtime: "default")
+        guard case .queued = try await fixture.flush(session, force: false) else { return #expect(Bool(false)) }
+        #expect(fixture.contents(try await fixture.claim()) == ["one", "two"])
+    }
+
+    @Test("C9, C10: archived has its own notice, and wins over offline")
+    func archived() async throws {
+        let fixture = try await Fixture()
+        try await fixture.pool.run("UPDATE gateway.agent SET archived_at = now(), runtime_id = NULL")
+        let session = try #require(try await fixture.ingest(Fixture.message("om_1"))[0].session)
+        #expect(try await fixture.flush(session) == .agentArchived)
+    }
+
+    @Test("an agent that goes away takes its queued tasks back, and the chats are told")
+    func goesAway() async throws {
+        let fixture = try await Fixture()
+        let session = try #require(try await fixture.ingest(Fixture.message("om_1"))[0].session)
+        try await fixture.flush(session)
+        try await fixture.pool.run("UPDATE gateway.agent SET archived_at = now()")
+        #expect(try await fixture.pool.rows("SELECT status FROM gateway.agent_task") == ["(cancelled)"])
+        #expect(try await fixture.flush(session, force: false) == .agentArchived)
+    }
+
+    @Test("C20: the notice of a topic answers its latest message there")
+    func noticeInTopic() async throws {
+        let fixture = try await Fixture()
+        try await fixture.repository.applyAgent(workspace: "acme", name: "support", runtime: nil)
+        let session = try #require(
+            try await fixture.ingest(
+                Fixture.message("om_1", chat: "oc_g", thread: "omt_1", type: .group),
+                Fixture.message("om_2", chat: "oc_g", thread: "omt_1", type: .group))[0].session)
+        try await fixture.flush(session)
+        #expect(
+            try await fixture.pool.rows("SELECT reply_to, in_thread, receive_id FROM gateway.outbox") == ["(om_2,t,oc_g)"])
+    }
+
+    @Test("C23: a failed run tells the chat, and the next run gets its messages again")
+    func failed() async throws {
+        let fixture = try await Fixture()
+        let session = try #require(try await fixture.ingest(Fixture.message("om_1", "one"))[0].session)
+        try await fixture.flush(session)
+        let task = try #require(try await fixture.claim())
+        try await fixture.repository.failTask(task.id, worker: "w1", error: String(repeating: "x", count: 1000))
+        #expect(
+            try await fixture.pool.rows("SELECT payload->>'notice', length(payload->>'reason') FROM gateway.outbox")
+                == ["(run_failed,300)"])
+        try await fixture.ingest(Fixture.message("om_2", "two"))
+        try await fixture.flush(session)
+        #expect(fixture.contents(try await fixture.claim()) == ["one", "two"])
+    }
+
+    @Test("C25: an empty reply sends nothing, and answers")
+    func emptyReply() async throws {
+        let fixture = try await Fixture()
+        let session = try #require(try await fixture.ingest(Fixture.message("om_1"))[0].session)
+        try await fixture.flush(session)
+        let task = try #require(try await fixture.claim())
+        try await fixture.repository.completeTask(task.id, worker: "w1", reply: " \n")
+        #expect(try await fixture.pool.rows("SELECT count(*) FROM gateway.outbox") == ["(0)"])
+        try await fixture.ingest(Fixture.message("om_2", "two"))
+        try await fixture.flush(session)
+        #expect(fixture.contents(try await fixture.claim()) == ["two"])
+    }
+
+    @Test("C26: a second completion, and one after the claim went to another, are refused; nothing is sent twice")
+    func refusedCompletions() async throws {
+        let fixture = try await Fixture()
+        let session = try #require(try await fixture.ingest(Fixture.message("om_1"))[0].session)
+        try await fixture.flush(session)
+        let task = try #require(try await fixture.claim(lease: .zero))
+        let again = try #require(try await fixture.claim(worker: "w2"))
+        #expect(again.id == task.id)
+        for call in [
+            { try await fixture.repository.completeTask(task.id, worker: "w1", reply: "late") },
+            { try await fixture.repository.extendTask(task.id, worker: "w1") },
+            { try await fixture.repository.failTask(task.id, worker: "w1", error: "late") },
+        ] as [@Sendable () async throws -> Void] {
+            let error = await #expect(throws: PostgresError.self) { try await call() }
+            guard case .statement(let refusal)? = error else { return #expect(Bool(false)) }
+            #expect(refusal.sqlState == Repository.lostClaim)
+        }
+        try await fixture.repository.extendTask(task.id, worker: "w2")
+        try await fixture.repository.completeTask(task.id, worker: "w2", reply: "once")
+        await #expect(throws: PostgresError.self) {
+            try await fixture.repository.completeTask(task.id, worker: "w2", reply: "twice")
+        }
+        #expect(try await fixture.pool.rows("SELECT payload->>'text' FROM gateway.outbox") == ["(once)"])
+    }
+
+    @Test("I10: a worker that dies gives its task back; after the fifth attempt it fails, and the chat is told")
+    func attempts() async throws {
+        let fixture = try await Fixture()
+        let session = try #require(try await fixture.ingest(Fixture.message("om_1"))[0].session)
+        try await fixture.flush(session)
+        for attempt in 1...5 {
+            #expect(try await fixture.claim(lease: .zero)?.attempt == attempt)
+        }
+        #expect(try await fixture.claim() == nil)
+        #expect(try await fixture.pool.rows("SELECT status, attempt FROM gateway.agent_task") == ["(failed,5)"])
+        #expect(try await fixture.pool.rows("SELECT payload->>'notice' FROM gateway.outbox") == ["(run_failed)"])
+    }
+
+    @Test("a task that was queued behind a claim that ran out gives way to it: its messages are in it")
+    func expiredBehindQueued() async throws {
+        let fixture = try await Fixture()
+        let session = try #require(try await fixture.ingest(Fixture.message("om_1", "one"))[0].session)
+        try await fixture.flush(session)
+        let first = try #require(try await fixture.claim(lease: .zero))
+        try await fixture.ingest(Fixture.message("om_2", "two"))
+        try await fixture.flush(session)
+        let again = try #require(try await fixture.claim(worker: "w2"))
+        #expect(again.id == first.id)
+        #expect(fixture.contents(again) == ["one", "two"])
+        #expect(
+            try await fixture.pool.rows("SELECT status FROM gateway.agent_task ORDER BY id") == ["(claimed)", "(cancelled)"])
+    }
+
+    @Test("the oldest task of the asked runtime is claimed, and of the asked installation alone")
+    func whoseTask() async throws {
+        let fixture = try await Fixture(apps: ["cli_a", "cli_b"])
+        let other = Lease(
+            installation: InstallationID(rawValue: fixture.lease.installation.rawValue + 1), generation: 1)
+        let a = try #require(try await fixture.ingest(Fixture.message("om_1", "a"))[0].session)
+        let b = try #require(try await fixture.ingest(Fixture.message("om_2", "b", app: "cli_b"), lease: other)[0].session)
+        _ = try await fixture.repository.flush([(a, fixture.lease), (b, other)], force: true, deadline: .after(.seconds(5)))
+        #expect(try await fixture.repository.claimTask(runtime: "elsewhere", worker: "w", lease: .seconds(9)) == nil)
+        #expect(
+            try await fixture.pool.rows(
+                "SELECT messages->0->>'content' FROM gateway.claim_task('default', 'w', '60s', \(other.installation.rawValue))")
+                == ["(b)"])
+        #expect(fixture.contents(try await fixture.claim()) == ["a"])
+    }
+
+    @Test("the reply in a group answers the message that triggered it; in a topic, in its thread")
+    func replyTarget() async throws {
+        let fixture = try await Fixture()
+        for (thread, id) in [("", "om_g"), ("omt_1", "om_t")] {
+            let session = try #require(
+                try await fixture.ingest(Fixture.message(id, chat: "oc_g", thread: thread, type: .group))[0].session)
+            try await fixture.flush(session)
+            let task = try #require(try await fixture.claim())
+            try await fixture.repository.completeTask(task.id, worker: "w1", reply: "ok")
+        }
+        #expect(
+            try await fixture.pool.rows("SELECT reply_to, in_thread FROM gateway.outbox ORDER BY seq")
+                == ["(om_g,f)", "(om_t,t)"])
+    }
+}
