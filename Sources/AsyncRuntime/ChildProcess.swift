@@ -24,7 +24,7 @@ package struct SpawnError: Error, Sendable, CustomStringConvertible {
 /// so a server that `pg_ctl` left in the background never ends it.
 package enum ChildProcess {
     private static let spawnLock = Mutex(())
-    private static let queue = DispatchQueue(label: "child-process", attributes: .concurrent)
+    private static let queue = DispatchQueue(label: "child-process")
 
     /// - Parameter environment: nil: ours.
     /// - Parameter collectsOutput: false where the child leaves something running that would hold the pipes open.
@@ -163,49 +163,67 @@ package enum ChildProcess {
     }
 
     private static func wait(for pid: pid_t, _ ended: AsyncEvent) async -> Int32 {
-        await withCheckedContinuation { continuation in
-            queue.async {
-                var status: Int32 = 0
-                while waitpid(pid, &status, 0) < 0, errno == EINTR {}
-                ended.set()
-                let signal = status & 0x7F
-                continuation.resume(returning: signal == 0 ? (status >> 8) & 0xFF : 128 + signal)
-            }
+        await BlockingCall.run {
+            var status: Int32 = 0
+            while waitpid(pid, &status, 0) < 0, errno == EINTR {}
+            ended.set()
+            let signal = status & 0x7F
+            return signal == 0 ? (status >> 8) & 0xFF : 128 + signal
         }
     }
 
     private static func collect(_ descriptor: Int32?, limit: Int) async -> Data {
         guard let descriptor else { return Data() }
-        return await withCheckedContinuation { continuation in
-            queue.async {
-                var data = Data()
-                var buffer = [UInt8](repeating: 0, count: 65_536)
-                while true {
-                    let count = read(descriptor, &buffer, buffer.count)
-                    if count < 0, errno == EINTR { continue }
-                    guard count > 0 else { break }
-                    if data.count < limit { data.append(contentsOf: buffer[..<min(count, limit - data.count)]) }
-                }
-                close(descriptor)
-                continuation.resume(returning: data)
+        let readiness = prepare(descriptor)
+        defer {
+            readiness.invalidate {}
+            close(descriptor)
+        }
+        var data = Data()
+        var buffer = [UInt8](repeating: 0, count: 65_536)
+        while true {
+            let count = read(descriptor, &buffer, buffer.count)
+            if count > 0 {
+                if data.count < limit { data.append(contentsOf: buffer[..<min(count, limit - data.count)]) }
+            } else if count < 0, errno == EAGAIN {
+                await waitShielded(readiness, for: .read)
+            } else if count == 0 || errno != EINTR {
+                return data
             }
         }
     }
 
-    /// A child that does not read its input ends this by closing it; SIGPIPE is ignored by the process.
+    /// A child that does not read its input ends this by closing it.
     private static func feed(_ input: Data, to descriptor: Int32) {
-        queue.async {
-            _ = signal(SIGPIPE, SIG_IGN)
-            input.withUnsafeBytes { bytes in
-                var sent = 0
-                while sent < bytes.count {
-                    let count = write(descriptor, bytes.baseAddress?.advanced(by: sent), bytes.count - sent)
-                    if count < 0, errno == EINTR { continue }
-                    guard count > 0 else { break }
+        // Otherwise a child that went away would end us.
+        _ = signal(SIGPIPE, SIG_IGN)
+        Task.detached {
+            let readiness = prepare(descriptor)
+            var sent = 0
+            while sent < input.count {
+                let count = input.withUnsafeBytes {
+                    write(descriptor, $0.baseAddress?.advanced(by: sent), input.count - sent)
+                }
+                if count > 0 {
                     sent += count
+                } else if count < 0, errno == EAGAIN {
+                    await waitShielded(readiness, for: .write)
+                } else if errno != EINTR {
+                    break
                 }
             }
+            readiness.invalidate {}
             close(descriptor)
         }
+    }
+
+    private static func prepare(_ descriptor: Int32) -> SocketReadiness {
+        _ = fcntl(descriptor, F_SETFL, fcntl(descriptor, F_GETFL) | O_NONBLOCK)
+        return SocketReadiness(descriptor: descriptor, queue: queue)
+    }
+
+    /// The child's end closes the pipes, and a cancelled task ends the child: so this wait needs no end of its own.
+    private static func waitShielded(_ readiness: SocketReadiness, for direction: SocketReadiness.Direction) async {
+        await Task.detached { _ = await readiness.wait(for: direction, until: nil) }.value
     }
 }

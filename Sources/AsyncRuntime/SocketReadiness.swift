@@ -18,6 +18,7 @@ package final class SocketReadiness: Sendable {
 
     private struct Waiter {
         let id: UInt64
+        let deadline: Deadline?
         let continuation: CheckedContinuation<Outcome, Never>
     }
 
@@ -70,14 +71,14 @@ package final class SocketReadiness: Sendable {
         }
         return await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in
-                register(direction, Waiter(id: id, continuation: continuation), deadline)
+                register(direction, Waiter(id: id, deadline: deadline, continuation: continuation))
             }
         } onCancel: {
             finish(direction, id: id, .cancelled)
         }
     }
 
-    private func register(_ direction: Direction, _ waiter: Waiter, _ deadline: Deadline?) {
+    private func register(_ direction: Direction, _ waiter: Waiter) {
         let (early, replaced): (Outcome?, Waiter?) = state.withLock { state in
             if state.invalidated { return (.invalidated, nil) }
             if state.cancelledEarly == waiter.id {
@@ -86,10 +87,7 @@ package final class SocketReadiness: Sendable {
             }
             let replaced = state.waiters[direction.rawValue]
             state.waiters[direction.rawValue] = waiter
-            if let deadline {
-                timers[direction.rawValue].schedule(
-                    deadline: .now() + deadline.remaining.dispatchInterval, leeway: .milliseconds(1))
-            }
+            if let deadline = waiter.deadline { arm(direction, deadline) }
             if replaced == nil { sources[direction.rawValue].resume() }
             return (nil, replaced)
         }
@@ -97,11 +95,21 @@ package final class SocketReadiness: Sendable {
         if let early { waiter.continuation.resume(returning: early) }
     }
 
+    private func arm(_ direction: Direction, _ deadline: Deadline) {
+        timers[direction.rawValue].schedule(
+            deadline: .now() + deadline.remaining.dispatchInterval, leeway: .milliseconds(1))
+    }
+
     /// Ends the wait of a direction, once; of `id` alone where it is given.
     private func finish(_ direction: Direction, id: UInt64?, _ outcome: Outcome) {
         let waiter: Waiter? = state.withLock { state in
             guard let waiter = state.waiters[direction.rawValue], id == nil || waiter.id == id else {
                 if let id, outcome == .cancelled { state.cancelledEarly = id }
+                return nil
+            }
+            // A timer event that was under way when the wait before ended.
+            if outcome == .deadlineExceeded, let deadline = waiter.deadline, !deadline.hasPassed {
+                arm(direction, deadline)
                 return nil
             }
             state.waiters[direction.rawValue] = nil

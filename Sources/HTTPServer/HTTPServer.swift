@@ -94,13 +94,8 @@ package final class HTTPServer: Sendable {
             await shared.idle.wait(atMost: .milliseconds(100))
         }
         let bits = UInt(bitPattern: daemon)
-        await withCheckedContinuation { continuation in
-            // Joins libmicrohttpd's thread.
-            DispatchQueue.global().async {
-                MHD_stop_daemon(OpaquePointer(bitPattern: bits))
-                continuation.resume()
-            }
-        }
+        // Joins libmicrohttpd's thread.
+        await BlockingCall.run { MHD_stop_daemon(OpaquePointer(bitPattern: bits)) }
         withExtendedLifetime(shared) {}
     }
 }

@@ -233,7 +233,7 @@ package actor Connection {
     private func cancelOnServer() {
         guard let handle, let cancel = PQgetCancel(handle) else { return }
         let bits = UInt(bitPattern: cancel)
-        DispatchQueue.global().async {
+        BlockingCall.start {
             let cancel = OpaquePointer(bitPattern: bits)
             var text = [CChar](repeating: 0, count: 256)
             _ = PQcancel(cancel, &text, Int32(text.count))

@@ -63,18 +63,13 @@ struct CurlSocket: Sendable {
     nonisolated(unsafe) let handle: UnsafeMutableRawPointer
     let descriptor: Int32
 
-    /// Blocking connects run here; the caller bounds how many.
-    private static let queue = DispatchQueue(label: "websocket.connect", attributes: .concurrent)
     private static let isInitialised = curl_global_init(Int(CURL_GLOBAL_DEFAULT)) == CURLE_OK
 
     static func connect(to url: String, deadline: Deadline) async throws -> CurlSocket {
         let cancellation = Cancellation()
         return try await withTaskCancellationHandler {
-            try await withCheckedThrowingContinuation { continuation in
-                queue.async {
-                    continuation.resume(with: Result { try connectBlocking(to: url, cancellation, deadline) })
-                }
-            }
+            // The caller bounds how many at a time.
+            try await BlockingCall.run { Result { try connectBlocking(to: url, cancellation, deadline) } }.get()
         } onCancel: {
             cancellation.isCancelled.store(true, ordering: .relaxed)
         }

@@ -152,7 +152,7 @@ struct MessageWayTests {
         let idle = await stage.say("lunch?", in: "oc_g", type: "group")
         #expect(await stage.acked(idle, [200]))
         let question = await stage.say("status?", in: "oc_g", type: "group", mention: true)
-        let reply = try #require(await stage.sent(1).first)
+        let reply = try #require(await stage.sent(1, within: .seconds(10)).first, "\(daemon.output) \(worker.output)")
         #expect(reply.content == #"{"text":"status?"}"#)
         #expect(reply.replyTo == question)
         #expect(try await stage.rows("SELECT lark_message_id, reason FROM gateway.inbound_audit") == ["(\(idle),not_addressed_in_group)"])

@@ -49,6 +49,7 @@ struct Stage: Sendable {
         guard try await daemon.logs("connection.opened") else {
             throw StageError(description: "no connection; the daemon says: \(daemon.output.suffix(4000))")
         }
+        _ = await simulator.wait(until: .after(.seconds(10))) { $0.connectionCount > 0 }
         return daemon
     }
 

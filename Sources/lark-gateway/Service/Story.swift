@@ -1,0 +1,63 @@
+import Foundation
+import Gateway
+import Synchronization
+
+/// Prints what happens, with the time since the first message arrived.
+final class Story: Sendable {
+    private let began = Mutex<ContinuousClock.Instant?>(nil)
+
+    /// From here on time counts.
+    func begin() {
+        began.withLock { $0 = .now }
+    }
+
+    var start: ContinuousClock.Instant { began.withLock { $0 } ?? .now }
+
+    func say(_ step: String, _ words: String) {
+        guard let start = began.withLock({ $0 }) else { return }
+        let elapsed = start.duration(to: .now)
+        let milliseconds = String(Int(elapsed.components.seconds) * 1000 + Int(elapsed.components.attoseconds / 1_000_000_000_000_000))
+        let time = String(repeating: " ", count: max(0, 6 - milliseconds.count)) + milliseconds
+        let lines = words.split(separator: "\n").joined(separator: "\n" + String(repeating: " ", count: 26))
+        print("\(time) ms  \(step.padding(toLength: 14, withPad: " ", startingAt: 0)) \(lines)")
+        fflush(nil)
+    }
+
+    /// Turns the gateway's own log events into steps.
+    var logger: Logger {
+        Logger { [self] event in
+            func number(_ key: String) -> String {
+                if case .integer(let value)? = event[key] { return "\(value)" }
+                return "?"
+            }
+            switch event.name {
+            case "message.received": say("received", "over the long connection")
+            case "message.ingested": say("stored", "in session \(number("session_id")) at position \(number("position"))")
+            case "message.dropped": say("dropped", "as a duplicate, and written into the audit")
+            case "task.queued":
+                say("window closed", "after 3 s of silence")
+                say("task queued", "task \(number("task_id")), with NOTIFY for the workers")
+            case "task.claimed": say("claimed", "by a worker, which runs the agent's command")
+            case "task.completed": say("completed", "the reply is in the outbox")
+            default:
+                if event.level >= .warning { say(event.name, event.fields.map { "\($0.key)=\($0.value)" }.joined(separator: " ")) }
+            }
+        }
+    }
+}
+
+/// What has to be true.
+final class Facts: Sendable {
+    private let facts = Mutex([(name: String, holds: Bool)]())
+
+    func check(_ name: String, _ holds: Bool) {
+        facts.withLock { $0.append((name, holds)) }
+    }
+
+    var allTrue: Bool { facts.withLock { $0.allSatisfy(\.holds) } }
+
+    func summarise() {
+        print("")
+        for fact in facts.withLock({ $0 }) { print("\(fact.holds ? "ok   " : "WRONG") \(fact.name)") }
+    }
+}
