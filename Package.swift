@@ -36,9 +36,10 @@ let package = Package(
         .testTarget(name: "AsyncRuntimeTests", dependencies: ["AsyncRuntime", "TestSupport"]),
         .testTarget(name: "PostgresTests", dependencies: ["AsyncRuntime", "Postgres", "TestSupport"]),
         .testTarget(name: "WebSocketTests", dependencies: ["AsyncRuntime", "WebSocket"]),
-        .testTarget(name: "LarkTests", dependencies: ["Lark", "LarkSimulator", "AsyncRuntime"]),
-        .testTarget(name: "GatewayTests", dependencies: ["Gateway", "Lark", "Postgres", "TestSupport"]),
-        .testTarget(name: "LarkGatewayTests", dependencies: ["lark-gateway", "Gateway"]),
+        .testTarget(
+            name: "LarkTests", dependencies: ["Lark", "LarkSimulator", "AsyncRuntime"], exclude: ["Fixtures"]),
+        .testTarget(name: "GatewayTests", dependencies: ["AsyncRuntime", "Gateway", "Lark", "Postgres", "TestSupport"]),
+        .testTarget(name: "LarkGatewayTests", dependencies: ["lark-gateway", "Gateway", "TestSupport"]),
         .testTarget(
             name: "EndToEndTests",
             dependencies: ["lark-gateway", "Gateway", "Lark", "LarkSimulator", "Postgres", "TestSupport"]),

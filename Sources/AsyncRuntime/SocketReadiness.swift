@@ -12,6 +12,9 @@ import Synchronization
 ///
 /// It watches a duplicate of the descriptor: a library may close its own at any time (libpq does when the server hangs
 /// up), and libdispatch, which knows sources by their number, would mix up the next descriptor of that number with it.
+///
+/// Each wait asks poll(2) first: on Linux, libdispatch takes a source away for good with the first event that says hang
+/// up, though there may be bytes to read before the end of the stream.
 package final class SocketReadiness: Sendable {
     package enum Direction: Int, Sendable { case read = 0, write = 1 }
     package enum Outcome: Sendable { case ready, deadlineExceeded, cancelled, invalidated }
@@ -65,6 +68,7 @@ package final class SocketReadiness: Sendable {
     /// Returns as soon as the descriptor is ready, the deadline has passed, the task is cancelled or the object is
     /// invalidated, whichever is first. Ready wins over a deadline that has passed already.
     package func wait(for direction: Direction, until deadline: Deadline?) async -> Outcome {
+        if isReady(direction) { return .ready }
         let id = state.withLock { state in
             state.nextID += 1
             return state.nextID
@@ -75,6 +79,15 @@ package final class SocketReadiness: Sendable {
             }
         } onCancel: {
             finish(direction, id: id, .cancelled)
+        }
+    }
+
+    private func isReady(_ direction: Direction) -> Bool {
+        state.withLock { state in
+            // Once it is invalidated the number may be somebody else's.
+            guard !state.invalidated, descriptor >= 0 else { return false }
+            var request = pollfd(fd: descriptor, events: Int16(direction == .read ? POLLIN : POLLOUT), revents: 0)
+            return poll(&request, 1, 0) > 0
         }
     }
 

@@ -37,6 +37,14 @@ package struct StatementError: Error, Sendable, CustomStringConvertible {
     package let detail: String?
     package let constraint: String?
 
+    package init(statement: String, sqlState: String, message: String, detail: String?, constraint: String?) {
+        self.statement = statement
+        self.sqlState = sqlState
+        self.message = message
+        self.detail = detail
+        self.constraint = constraint
+    }
+
     /// Classes 22 (data), 23 (constraint) and 54 (a limit): this row will never fit, its neighbours may.
     package var blamesTheRow: Bool {
         sqlState.hasPrefix("22") || sqlState.hasPrefix("23") || sqlState.hasPrefix("54")

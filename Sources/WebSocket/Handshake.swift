@@ -8,6 +8,12 @@ package struct HandshakeError: Error, Sendable, CustomStringConvertible {
     package let headers: [String: String]
     package let reason: String
 
+    package init(status: Int, headers: [String: String], reason: String) {
+        self.status = status
+        self.headers = headers
+        self.reason = reason
+    }
+
     package var description: String { "the WebSocket handshake failed: \(reason)" }
 }
 

@@ -1,0 +1,140 @@
+import Foundation
+import Testing
+import WebSocket
+
+@testable import Lark
+
+@Suite("The rules of a long connection")
+struct LongConnectionMachineTests {
+    private func machine(ping: Int = 120) -> LongConnectionMachine {
+        var config = ClientConfig()
+        config.pingInterval = .seconds(ping)
+        return LongConnectionMachine(serviceID: 7, config: config, now: .zero)
+    }
+
+    private func control(_ type: String, payload: String? = nil) -> [UInt8] {
+        Frame(
+            service: 7, method: 0, headers: [Frame.Header(key: "type", value: type)],
+            payload: payload.map { Array($0.utf8) }
+        ).encoded()
+    }
+
+    private func pings(_ actions: [LongConnectionMachine.Action]) -> Int {
+        actions.filter { if case .send(let frame) = $0 { frame.header("type") == "ping" } else { false } }.count
+    }
+
+    @Test("D2: a ping at once, then every interval; a pong's interval counts at once")
+    func pinging() {
+        var machine = machine()
+        #expect(pings(machine.opened(now: .zero)) == 1)
+        #expect(machine.received(control("pong"), now: .seconds(1)) == [])
+        #expect(machine.nextWakeUp == .seconds(120))
+        #expect(pings(machine.timePassed(now: .seconds(119))) == 0)
+        #expect(pings(machine.timePassed(now: .seconds(120))) == 1)
+        #expect(machine.received(control("pong", payload: #"{"PingInterval": 10}"#), now: .seconds(121)) == [])
+        #expect(machine.nextWakeUp == .seconds(130))
+        #expect(machine.received(control("pong", payload: #"{"PingInterval": 0}"#), now: .seconds(122)) == [])
+        #expect(machine.nextWakeUp == .seconds(130), "zero keeps what was there")
+    }
+
+    @Test("D3: nothing at all for 30 s after a ping ends the connection; anything keeps it")
+    func silence() {
+        var machine = machine()
+        _ = machine.opened(now: .zero)
+        #expect(machine.nextWakeUp == .seconds(30))
+        #expect(machine.timePassed(now: .seconds(29)) == [])
+        #expect(machine.timePassed(now: .seconds(30)) == [.endSilent(after: .seconds(30))])
+        var lively = self.machine()
+        _ = lively.opened(now: .zero)
+        lively.received(now: .seconds(29))
+        #expect(lively.timePassed(now: .seconds(31)) == [])
+    }
+
+    @Test("a server's ping is answered")
+    func serverPing() {
+        var machine = machine()
+        guard case .send(let frame)? = machine.received(control("ping"), now: .zero).first else {
+            return #expect(Bool(false))
+        }
+        #expect(frame.header("type") == "pong")
+    }
+
+    @Test("D7: garbage, text and unknown methods are dropped, each with one action")
+    func garbage() {
+        var machine = machine()
+        #expect(machine.received([0xFF], now: .zero) == [.drop(.notAFrame(.truncated, bytes: 1))])
+        #expect(machine.receivedText(bytes: 5, now: .zero) == [.drop(.textMessage(bytes: 5))])
+        #expect(machine.received(Frame(service: 1, method: 9).encoded(), now: .zero) == [.drop(.unknownMethod(9))])
+    }
+
+    @Test("a data frame is delivered whole, its parts together by the frame that completed them")
+    func delivery() {
+        var machine = machine()
+        func part(_ index: Int, of sum: Int, _ payload: [UInt8]) -> Frame {
+            let headers = [("type", "event"), ("message_id", "m"), ("sum", "\(sum)"), ("seq", "\(index)")]
+            return Frame(
+                service: 7, method: 1, headers: headers.map { Frame.Header(key: $0.0, value: $0.1) }, payload: payload)
+        }
+        let single = part(0, of: 1, [1])
+        #expect(machine.received(single.encoded(), now: .zero) == [.deliver(Delivery(frame: single, payload: [1]))])
+        let last = part(0, of: 2, [1])
+        #expect(machine.received(part(1, of: 2, [2]).encoded(), now: .zero) == [])
+        #expect(machine.received(last.encoded(), now: .zero) == [.deliver(Delivery(frame: last, payload: [1, 2]))])
+        _ = machine.received(part(1, of: 2, [2]).encoded(), now: .seconds(1))
+        #expect(machine.timePassed(now: .seconds(6)).contains(.drop(.expiredParts(events: 1))))
+    }
+}
+
+@Suite("The bootstrap's answers")
+struct EndpointTests {
+    private func read(_ status: Int, _ body: String) throws(ConnectFailure) -> Endpoint {
+        try EndpointBootstrap.read(status: status, body: Data(body.utf8))
+    }
+
+    @Test("a good one gives URL, service id and timing")
+    func good() throws {
+        let endpoint = try read(
+            200,
+            #"{"code":0,"data":{"URL":"wss://h/p?a=1&service_id=33","ClientConfig":{"PingInterval":90}}}"#)
+        #expect(endpoint.serviceID == 33)
+        #expect(endpoint.config.pingInterval == .seconds(90))
+        #expect(endpoint.url.host == "h")
+    }
+
+    @Test(
+        "refusals need a person", arguments: [403, 514, 1_000_040_350, 99])
+    func refused(code: Int) {
+        #expect {
+            try read(200, #"{"code":\#(code),"msg":"no"}"#)
+        } throws: { error in
+            if case .refused(code, _)? = error as? ConnectFailure { true } else { false }
+        }
+    }
+
+    @Test(
+        "the rest is tried again",
+        arguments: [
+            (502, "<html>"), (200, "[]"), (200, #"{"code":1,"msg":"busy"}"#), (200, #"{"code":1000040343}"#),
+            (500, #"{"code":0,"data":{"URL":"wss://h/?service_id=1"}}"#), (200, #"{"code":0,"data":{}}"#),
+            (200, #"{"code":0,"data":{"URL":"wss://h/p"}}"#), (200, #"{"code":0,"data":{"URL":"https://h/?service_id=1"}}"#),
+        ])
+    func retryable(status: Int, body: String) {
+        #expect {
+            try read(status, body)
+        } throws: { error in
+            if case .retryable? = error as? ConnectFailure { true } else { false }
+        }
+    }
+
+    @Test("a refused upgrade is read by its headers")
+    func handshake() {
+        func failure(_ headers: [String: String]) -> ConnectFailure {
+            LongConnection.failure(HandshakeError(status: 400, headers: headers, reason: "HTTP 400"))
+        }
+        guard case .refused(403, _) = failure(["handshake-status": "403"]),
+            case .refused(1_000_040_350, _) = failure([
+                "handshake-status": "514", "handshake-autherrcode": "1000040350",
+            ]), case .retryable = failure(["handshake-status": "514"]), case .retryable = failure([:])
+        else { return #expect(Bool(false)) }
+    }
+}

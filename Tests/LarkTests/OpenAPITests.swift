@@ -1,0 +1,105 @@
+import AsyncRuntime
+import Foundation
+import LarkSimulator
+import Synchronization
+import Testing
+
+@testable import Lark
+
+@Suite("The open API")
+struct OpenAPITests {
+    private static let app = SimulatedApp(id: "cli_1", secret: "s3cret")
+
+    private func withClient(
+        secret: String = app.secret, _ body: (OpenAPIClient, LarkSimulator) async throws -> Void
+    ) async throws {
+        let simulator = LarkSimulator(apps: [Self.app])
+        try await simulator.start()
+        let url = try #require(URL(string: await simulator.url))
+        let client = OpenAPIClient(
+            domain: url, appID: Self.app.id, appSecret: secret, http: HTTPExchange(timeout: .seconds(20)))
+        try await body(client, simulator)
+        await simulator.stop()
+    }
+
+    @Test("F6: the same uuid makes one message; chats, people and answers each have their call")
+    func sending() async throws {
+        try await withClient { client, simulator in
+            let first = try await client.send(.text("hi"), to: .chat("oc_1"), uuid: "u1")
+            #expect(try await client.send(.text("hi"), to: .chat("oc_1"), uuid: "u1") == first)
+            _ = try await client.send(.markdownCard("**b**"), to: .person(openID: "ou_1"), uuid: "u2")
+            _ = try await client.send(.text("re"), to: .message("om_1", inThread: true), uuid: "u3")
+            let sent = await simulator.sentMessages
+            #expect(sent.map(\.receiver) == ["oc_1", "ou_1", ""])
+            #expect(sent.map(\.type) == ["text", "interactive", "text"])
+            #expect(sent.last?.replyTo == "om_1" && sent.last?.inThread == true)
+        }
+    }
+
+    @Test("F1: an expired token is renewed once, and the call repeated")
+    func expiredToken() async throws {
+        try await withClient { client, simulator in
+            _ = try await client.send(.text("a"), to: .chat("oc_1"), uuid: "u1")
+            await simulator.expireTokens()
+            _ = try await client.send(.text("b"), to: .chat("oc_1"), uuid: "u2")
+            #expect(await simulator.sentMessages.count == 2)
+        }
+    }
+
+    @Test("F1: calls at the same time share one token request; a short life counts as 120 s")
+    func oneRequest() async throws {
+        let requests = Mutex(0)
+        let time = Mutex(ContinuousClock.now)
+        let tokens = TenantTokens(now: { time.withLock { $0 } }) {
+            try await Task.sleep(for: .milliseconds(20))
+            return requests.withLock {
+                $0 += 1
+                return TenantTokens.Token(value: "t\($0)", lifetime: .seconds(5))
+            }
+        }
+        let values = try await withThrowingTaskGroup(of: String.self) { group in
+            for _ in 0..<10 { group.addTask { try await tokens.token() } }
+            return try await group.reduce(into: Set<String>()) { $0.insert($1) }
+        }
+        #expect(values == ["t1"])
+        time.withLock { $0 += .seconds(59) }
+        #expect(try await tokens.token() == "t1")
+        time.withLock { $0 += .seconds(2) }
+        #expect(try await tokens.token() == "t2")
+    }
+
+    @Test("a wrong secret needs a person, and is in no error")
+    func wrongSecret() async throws {
+        try await withClient(secret: "wr0ng") { client, _ in
+            let error = await #expect(throws: OpenAPIError.self) { try await client.checkCredentials() }
+            #expect(error?.remedy == .giveUp)
+            #expect(error.map { !"\($0)".contains("wr0ng") } == true)
+        }
+    }
+
+    @Test(
+        "each failure says what to do",
+        arguments: [
+            (500, "oops", OpenAPIError.Remedy.retry(after: nil)), (200, "<html>", .retry(after: nil)),
+            (200, #"{"code":230020,"msg":"too fast"}"#, .retry(after: nil)), (400, #"{"code":230002,"msg":"x"}"#, .giveUp),
+            (400, #"{"code":230001,"msg":"x"}"#, .sendAsText), (400, #"{"code":230011}"#, .sendToChat(evenFromTopic: false)),
+            (400, #"{"code":230071}"#, .sendToChat(evenFromTopic: true)), (503, #"{"code":7}"#, .retry(after: nil)),
+        ])
+    func remedies(status: Int, body: String, remedy: OpenAPIError.Remedy) async throws {
+        try await withClient { client, simulator in
+            await simulator.failMessages([(status, body)])
+            let error = await #expect(throws: OpenAPIError.self) {
+                try await client.send(.text("x"), to: .chat("oc"), uuid: "u")
+            }
+            #expect(error?.remedy == remedy)
+        }
+    }
+
+    @Test("nobody there is a failure to be tried again")
+    func unreachable() async throws {
+        let client = OpenAPIClient(
+            domain: try #require(URL(string: "http://127.0.0.1:1")), appID: "a", appSecret: "b", http: HTTPExchange())
+        let error = await #expect(throws: OpenAPIError.self) { try await client.checkCredentials() }
+        #expect(error?.remedy == .retry(after: nil))
+    }
+}
