@@ -38,7 +38,8 @@ let package = Package(
         .testTarget(name: "WebSocketTests", dependencies: ["AsyncRuntime", "WebSocket"]),
         .testTarget(
             name: "LarkTests", dependencies: ["Lark", "LarkSimulator", "AsyncRuntime"], exclude: ["Fixtures"]),
-        .testTarget(name: "GatewayTests", dependencies: ["AsyncRuntime", "Gateway", "Lark", "Postgres", "TestSupport"]),
+        .testTarget(
+            name: "GatewayTests", dependencies: ["AsyncRuntime", "Gateway", "Lark", "Postgres", "TestSupport"]),
         .testTarget(name: "LarkGatewayTests", dependencies: ["lark-gateway", "Gateway", "TestSupport"]),
         .testTarget(
             name: "EndToEndTests",

@@ -96,7 +96,9 @@ package enum ChildProcess {
 
         init() throws {
             var ends: [Int32] = [-1, -1]
-            guard spawnLock.withLock({ _ in pipe(&ends) }) == 0 else { throw SpawnError(executable: "pipe", code: errno) }
+            guard spawnLock.withLock({ _ in pipe(&ends) }) == 0 else {
+                throw SpawnError(executable: "pipe", code: errno)
+            }
             (read, write) = (ends[0], ends[1])
         }
 

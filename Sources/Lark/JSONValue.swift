@@ -16,7 +16,9 @@ package struct JSONValue {
             return
         }
         let repaired = JSONRepair.repair(data)
-        guard let raw = try? JSONSerialization.jsonObject(with: repaired, options: .fragmentsAllowed) else { return nil }
+        guard let raw = try? JSONSerialization.jsonObject(with: repaired, options: .fragmentsAllowed) else {
+            return nil
+        }
         self.init(raw)
     }
 

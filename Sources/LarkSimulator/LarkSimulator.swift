@@ -135,7 +135,8 @@ package actor LarkSimulator {
 
     /// Waits until `condition` holds, which is looked at after every change.
     /// - Returns: false when it does not hold by the deadline.
-    package func wait(until deadline: Deadline, for condition: @Sendable (isolated LarkSimulator) -> Bool) async -> Bool {
+    package func wait(until deadline: Deadline, for condition: @Sendable (isolated LarkSimulator) -> Bool) async -> Bool
+    {
         while !condition(self) {
             guard !deadline.hasPassed, !Task.isCancelled else { return false }
             let id = number()
@@ -292,11 +293,14 @@ package actor LarkSimulator {
             "ReconnectCount": -1, "ReconnectInterval": 120, "ReconnectNonce": 30,
             "PingInterval": timing.pingIntervalSeconds,
         ]
-        return Self.json(["code": 0, "msg": "", "data": ["URL": url, "ClientConfig": config] as [String: any Sendable]])
+        return Self.json([
+            "code": 0, "msg": "", "data": ["URL": url, "ClientConfig": config] as [String: any Sendable],
+        ])
     }
 
     private func upgrade(_ request: HTTPRequest) -> HTTPResponse {
-        guard let key = request.headers["sec-websocket-key"], let appID = request.query["app"], apps[appID] != nil else {
+        guard let key = request.headers["sec-websocket-key"], let appID = request.query["app"], apps[appID] != nil
+        else {
             return HTTPResponse(status: 403, headers: ["Handshake-Status": "403", "Handshake-Msg": "forbidden"])
         }
         let headers = ["Upgrade": "websocket", "Sec-WebSocket-Accept": Handshake.acceptValue(forKey: key)]

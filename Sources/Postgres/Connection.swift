@@ -30,7 +30,8 @@ package actor Connection {
     }
 
     /// - Parameter url: a connection URI or keyword string, as libpq reads it (Postgres documentation, 34.1.1).
-    package static func connect(to url: String, applicationName: String, deadline: Deadline) async throws -> Connection {
+    package static func connect(to url: String, applicationName: String, deadline: Deadline) async throws -> Connection
+    {
         let connection = Connection(executor: QueueExecutor(label: "postgres.connection"))
         do {
             try await connection.open(url, applicationName, deadline)
@@ -110,7 +111,8 @@ package actor Connection {
     /// - Throws: `PostgresError`, or `CancellationError` when the task is cancelled; then the statement has been
     ///   cancelled on the server too (it may still have been committed).
     @discardableResult
-    package func query(_ statement: Statement, _ values: [PostgresValue] = [], deadline: Deadline) async throws -> Rows {
+    package func query(_ statement: Statement, _ values: [PostgresValue] = [], deadline: Deadline) async throws -> Rows
+    {
         guard let handle else { throw PostgresError.connection("closed") }
         guard !isBusy else { throw PostgresError.unexpectedResult("\(statement.name): the connection is in use") }
         isBusy = true
@@ -182,7 +184,8 @@ package actor Connection {
             // While output is stuck, input must be read too, or both sides wait for ever.
             let outcome =
                 unsent == 1
-                ? await waitBoth(readiness, until: limit) : await waitToRead(readiness, until: limit, interruption != nil)
+                ? await waitBoth(readiness, until: limit)
+                : await waitToRead(readiness, until: limit, interruption != nil)
             switch outcome {
             case .ready:
                 guard let handle = self.handle, PQconsumeInput(handle) == 1 else { throw interruption ?? broken() }

@@ -14,7 +14,8 @@ package struct Migration: Sendable {
 
     /// FNV-1a, 64 bits: it finds an edit, it keeps out nobody.
     var checksum: Int64 {
-        Int64(bitPattern: sql.utf8.reduce(0xcbf2_9ce4_8422_2325 as UInt64) { ($0 ^ UInt64($1)) &* 0x0000_0100_0000_01b3 })
+        Int64(
+            bitPattern: sql.utf8.reduce(0xcbf2_9ce4_8422_2325 as UInt64) { ($0 ^ UInt64($1)) &* 0x0000_0100_0000_01b3 })
     }
 }
 
@@ -76,7 +77,8 @@ package struct Migrator: Sendable {
     package func missing(in pool: Pool, deadline: Deadline) async throws -> [Migration] {
         let exists = Statement(
             name: "migration_table_exists", sql: "SELECT to_regclass($1) IS NOT NULL AS found", isPrepared: false)
-        let found: Bool = try await pool.query(exists, [.text("\(schema).migration")], deadline: deadline)[0].value("found")
+        let found: Bool = try await pool.query(exists, [.text("\(schema).migration")], deadline: deadline)[0].value(
+            "found")
         guard found else { return migrations }
         let list = Statement(name: "migration_list", sql: listSQL, isPrepared: false)
         return try compare(try await pool.query(list, deadline: deadline))

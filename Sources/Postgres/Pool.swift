@@ -24,7 +24,8 @@ package actor Pool {
 
     /// Runs one statement on any connection.
     @discardableResult
-    package func query(_ statement: Statement, _ values: [PostgresValue] = [], deadline: Deadline) async throws -> Rows {
+    package func query(_ statement: Statement, _ values: [PostgresValue] = [], deadline: Deadline) async throws -> Rows
+    {
         try await withConnection(deadline: deadline) { try await $0.query(statement, values, deadline: deadline) }
     }
 

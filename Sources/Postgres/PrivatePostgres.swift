@@ -138,7 +138,8 @@ package struct PrivatePostgres: Sendable {
         let server = "host='\(socket)' port=5432 dbname=postgres user=\(Self.role)"
         let connection = try await Connection.connect(
             to: server, applicationName: "lark-gateway start", deadline: deadline)
-        let find = Statement(name: "find_database", sql: "SELECT 1 AS found FROM pg_database WHERE datname = $1", isPrepared: false)
+        let find = Statement(
+            name: "find_database", sql: "SELECT 1 AS found FROM pg_database WHERE datname = $1", isPrepared: false)
         do {
             if try await connection.query(find, [.text(Self.databaseName)], deadline: deadline).isEmpty {
                 let create = Statement(

@@ -78,7 +78,9 @@ enum FrameEncoder {
         withUnsafeBytes(of: mask.bigEndian) { output.append(contentsOf: $0) }
         let start = output.count
         output.append(contentsOf: payload)
-        output.withUnsafeMutableBufferPointer { FrameMask.apply(mask, to: UnsafeMutableBufferPointer(rebasing: $0[start...])) }
+        output.withUnsafeMutableBufferPointer {
+            FrameMask.apply(mask, to: UnsafeMutableBufferPointer(rebasing: $0[start...]))
+        }
     }
 }
 

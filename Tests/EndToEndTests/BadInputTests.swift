@@ -21,7 +21,8 @@ struct BadInputTests {
         await stage.simulator.sendRaw(unknown.encoded())
         let text = await stage.simulator.deliver(Array("not json".utf8), messageID: "om_text", to: Stage.app.id)
         #expect(!text.isEmpty)
-        await stage.simulator.deliver(Array(#"{"header":{"event_type":"im.chat.disbanded_v1"}}"#.utf8), messageID: "om_other", to: Stage.app.id)
+        await stage.simulator.deliver(
+            Array(#"{"header":{"event_type":"im.chat.disbanded_v1"}}"#.utf8), messageID: "om_other", to: Stage.app.id)
         let nul = await stage.say("a\0b")
         let good = await stage.say("good")
         for id in ["om_text", "om_other", nul, good] { #expect(await stage.acked(id, [200]), "\(id)") }
@@ -29,7 +30,9 @@ struct BadInputTests {
         #expect(daemon.events("frame.ignored").count == 1)
         #expect(daemon.events("event.undecodable").count == 1)
         #expect(
-            try await stage.rows("SELECT content FROM gateway.chat_message ORDER BY position") == ["(a\u{FFFD}b)", "(good)"])
+            try await stage.rows("SELECT content FROM gateway.chat_message ORDER BY position") == [
+                "(a\u{FFFD}b)", "(good)",
+            ])
         #expect(try await stage.rows("SELECT reason FROM gateway.inbound_audit") == ["(invalid_event)"])
         #expect(daemon.events("connection.closed").isEmpty)
         #expect(!daemon.output.contains("good"), "a message's text is in no log line")
@@ -94,7 +97,9 @@ struct BadInputTests {
 
     @Test("an unreachable database, and one that another version has changed, end with a clear line and code 1")
     func database() async throws {
-        let unreachable = try Daemon(["migrate", "--config", try Daemon.file(#"{"database_url": "host=127.0.0.1 port=1"}"#)])
+        let unreachable = try Daemon([
+            "migrate", "--config", try Daemon.file(#"{"database_url": "host=127.0.0.1 port=1"}"#),
+        ])
         #expect(await unreachable.ended() == 1)
         #expect(unreachable.output.contains("refused"))
 
@@ -102,7 +107,9 @@ struct BadInputTests {
         let pool = Pool(url: url, size: 1)
         try await pool.run("UPDATE gateway.migration SET checksum = 0 WHERE number = 2")
         await pool.close()
-        let edited = try Daemon(["run", "--config", try Daemon.file(#"{"database_url": "\#(url)", "metrics": {"listen": null}}"#)])
+        let edited = try Daemon([
+            "run", "--config", try Daemon.file(#"{"database_url": "\#(url)", "metrics": {"listen": null}}"#),
+        ])
         #expect(await edited.ended() == 1)
         #expect(edited.output.contains("migration 2 (ingest) was edited"))
     }
@@ -132,7 +139,9 @@ struct BadInputTests {
 
 @Suite("The daemon as a service")
 struct ServiceTests {
-    @Test("without database_url it runs on its own Postgres, survives kill -9, and stops it at the end", .enabled(if: geteuid() == 0))
+    @Test(
+        "without database_url it runs on its own Postgres, survives kill -9, and stops it at the end",
+        .enabled(if: geteuid() == 0))
     func ownPostgres() async throws {
         let stage = try await Stage()
         let state = try TemporaryFolder.make("state")

@@ -60,7 +60,9 @@ final class Daemon: Sendable {
 
     /// The log's events of that name.
     func events(_ name: String) -> [JSONValue] {
-        output.split(separator: "\n").compactMap { JSONValue(parsing: String($0)) }.filter { $0["event"].string == name }
+        output.split(separator: "\n").compactMap { JSONValue(parsing: String($0)) }.filter {
+            $0["event"].string == name
+        }
     }
 
     func logs(_ name: String, count: Int = 1, within limit: Duration = .seconds(30)) async throws -> Bool {

@@ -8,7 +8,9 @@ import Testing
 
 @Suite("The way of a message, through the real daemon")
 struct MessageWayTests {
-    @Test("C2, I2: a forwarded transcript and a note 1 s later become one run with both, and one reply; replays change nothing")
+    @Test(
+        "C2, I2: a forwarded transcript and a note 1 s later become one run with both, and one reply; replays change nothing"
+    )
     func seedScenario() async throws {
         let stage = try await Stage()
         let daemon = try await stage.start(stage.configuration(window: "3s", maxWait: "30s"))
@@ -88,7 +90,9 @@ struct MessageWayTests {
         await stage.end(worker, daemon)
     }
 
-    @Test("C8: with the agent offline the message is stored and acked, one notice stands in the chat, no task; a runtime brings the answer")
+    @Test(
+        "C8: with the agent offline the message is stored and acked, one notice stands in the chat, no task; a runtime brings the answer"
+    )
     func offline() async throws {
         let stage = try await Stage()
         let daemon = try await stage.start(stage.configuration(runtime: nil))
@@ -114,7 +118,8 @@ struct MessageWayTests {
         await stage.end(daemon)
     }
 
-    @Test("B8, F5: an unknown sender is asked to bind, privately; when the code is approved the next message is answered")
+    @Test(
+        "B8, F5: an unknown sender is asked to bind, privately; when the code is approved the next message is answered")
     func pairing() async throws {
         let stage = try await Stage()
         let configuration = stage.configuration(access: "pairing")
@@ -132,7 +137,9 @@ struct MessageWayTests {
             try await stage.rows("SELECT 1 FROM gateway.binding_token t WHERE t::text LIKE '%\(code)%'").isEmpty,
             "I8: only its hash is stored")
         func approve(_ code: String) async throws -> (Int32, String) {
-            let command = try Daemon(["member", "approve", code, "--config", try Daemon.file(configuration), "--name", "Ann"])
+            let command = try Daemon([
+                "member", "approve", code, "--config", try Daemon.file(configuration), "--name", "Ann",
+            ])
             return (await command.ended(), command.output)
         }
         #expect(try await approve("00000-00000").1.contains("no such code"))
@@ -155,7 +162,10 @@ struct MessageWayTests {
         let reply = try #require(await stage.sent(1, within: .seconds(10)).first, "\(daemon.output) \(worker.output)")
         #expect(reply.content == #"{"text":"status?"}"#)
         #expect(reply.replyTo == question)
-        #expect(try await stage.rows("SELECT lark_message_id, reason FROM gateway.inbound_audit") == ["(\(idle),not_addressed_in_group)"])
+        #expect(
+            try await stage.rows("SELECT lark_message_id, reason FROM gateway.inbound_audit") == [
+                "(\(idle),not_addressed_in_group)"
+            ])
         await stage.end(worker, daemon)
     }
 

@@ -56,7 +56,8 @@ struct Stage: Sendable {
     /// A worker whose command answers with how many messages it got and what they say.
     func startWorker(_ command: String = Stage.echo) async throws -> Daemon {
         let worker = try Daemon([
-            "worker", "--config", try Daemon.file(configuration()), "--runtime", "default", "--", "/bin/sh", "-c", command,
+            "worker", "--config", try Daemon.file(configuration()), "--runtime", "default", "--", "/bin/sh", "-c",
+            command,
         ])
         guard try await worker.logs("worker.started") else {
             throw StageError(description: "no worker: \(worker.output)")
@@ -69,7 +70,8 @@ struct Stage: Sendable {
 
     @discardableResult
     func say(
-        _ text: String, in chat: String = "oc_1", from sender: String = "ou_1", type: String = "p2p", mention: Bool = false,
+        _ text: String, in chat: String = "oc_1", from sender: String = "ou_1", type: String = "p2p",
+        mention: Bool = false,
         thread: String? = nil
     ) async -> String {
         let message = SimulatedMessage(

@@ -112,7 +112,10 @@ struct DispatcherTests {
         await bench.dispatcher.drain()
         #expect(order.all == (0...9).map { "om_\($0)" })
         #expect(bench.acks.all == (0...9).map { "om_\($0) 200" })
-        #expect(bench.log.events(named: "message.dropped").compactMap { $0["lark_message_id"] } == [LogEvent.Value.text("om_6")])
+        #expect(
+            bench.log.events(named: "message.dropped").compactMap { $0["lark_message_id"] } == [
+                LogEvent.Value.text("om_6")
+            ])
     }
 
     @Test("a deadlock is tried again at once")

@@ -26,7 +26,9 @@ struct Fixture: Sendable {
                     access: access, locale: .en))
             first = first ?? Lease(installation: id, generation: 1)
         }
-        try await pool.run("UPDATE gateway.installation SET lease_generation = 1, lease_holder = 'test', lease_expires_at = now() + interval '1 hour'")
+        try await pool.run(
+            "UPDATE gateway.installation SET lease_generation = 1, lease_holder = 'test', lease_expires_at = now() + interval '1 hour'"
+        )
         lease = first ?? Lease(installation: InstallationID(rawValue: 0), generation: 0)
     }
 

@@ -13,7 +13,8 @@ struct IngestTests {
         let results = try await fixture.ingest(Fixture.message("om_1", app: "cli_unknown"))
         #expect(results.map(\.verdict) == [.invalidEvent])
         #expect(
-            try await fixture.pool.rows("SELECT installation_id, app_id, lark_message_id, reason FROM gateway.inbound_audit")
+            try await fixture.pool.rows(
+                "SELECT installation_id, app_id, lark_message_id, reason FROM gateway.inbound_audit")
                 == ["(,cli_unknown,om_1,invalid_event)"])
         #expect(try await fixture.pool.rows("SELECT count(*) FROM gateway.chat_message") == ["(0)"])
     }
@@ -114,7 +115,8 @@ struct IngestTests {
         #expect(verdicts.filter { $0 == .ingested }.count == 9)
         #expect(try await fixture.pool.rows("SELECT count(*) FROM gateway.chat_session") == ["(1)"])
         #expect(
-            try await fixture.pool.rows("SELECT count(*), count(DISTINCT position), max(position) FROM gateway.chat_message")
+            try await fixture.pool.rows(
+                "SELECT count(*), count(DISTINCT position), max(position) FROM gateway.chat_message")
                 == ["(9,9,9)"])
     }
 
@@ -193,7 +195,8 @@ struct IngestTests {
         noChat.fault = .invalidEvent
         #expect(try await fixture.ingest(noID, noChat).map(\.verdict) == [.invalidEvent, .invalidEvent])
         #expect(
-            try await fixture.pool.rows("SELECT lark_message_id, chat_id, sender FROM gateway.inbound_audit ORDER BY id")
+            try await fixture.pool.rows(
+                "SELECT lark_message_id, chat_id, sender FROM gateway.inbound_audit ORDER BY id")
                 == ["(,oc_1,ou_1)", "(om_2,,ou_1)"])
     }
 
@@ -235,7 +238,9 @@ struct IngestTests {
         #expect(results.map(\.hasOpenWindow) == [true, true])
         #expect(
             try await fixture.pool.rows(
-                "SELECT count(*), bool_and(due_at = first_at + interval '3 seconds') FROM gateway.pending_run") == ["(1,t)"])
+                "SELECT count(*), bool_and(due_at = first_at + interval '3 seconds') FROM gateway.pending_run") == [
+                    "(1,t)"
+                ])
         // C6: never later than max_wait after the first.
         try await fixture.pool.run("UPDATE gateway.pending_run SET first_at = now() - interval '28 seconds'")
         try await fixture.ingest(Fixture.message("om_3"))

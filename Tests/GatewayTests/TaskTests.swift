@@ -36,7 +36,8 @@ struct TaskTests {
     func secondTask() async throws {
         let fixture = try await Fixture()
         let session = try #require(
-            try await fixture.ingest(Fixture.message("om_1", "weather in Shanghai"), Fixture.message("om_2", "and Qingdao"))[0]
+            try await fixture.ingest(
+                Fixture.message("om_1", "weather in Shanghai"), Fixture.message("om_2", "and Qingdao"))[0]
                 .session)
         try await fixture.flush(session)
         let first = try #require(try await fixture.claim())
@@ -78,10 +79,12 @@ struct TaskTests {
     func offline() async throws {
         let fixture = try await Fixture()
         try await fixture.repository.applyAgent(workspace: "acme", name: "support", runtime: nil)
-        let session = try #require(try await fixture.ingest(Fixture.message("om_1", "one"), Fixture.message("om_2", "two"))[0].session)
+        let session = try #require(
+            try await fixture.ingest(Fixture.message("om_1", "one"), Fixture.message("om_2", "two"))[0].session)
         #expect(try await fixture.flush(session) == .agentOffline)
         #expect(
-            try await fixture.pool.rows("SELECT kind, receive_id, payload->>'notice', payload->>'agent' FROM gateway.outbox")
+            try await fixture.pool.rows(
+                "SELECT kind, receive_id, payload->>'notice', payload->>'agent' FROM gateway.outbox")
                 == ["(notice,oc_1,agent_offline,support)"])
         #expect(try await fixture.pool.rows("SELECT count(*) FROM gateway.agent_task") == ["(0)"])
         try await fixture.repository.applyAgent(workspace: "acme", name: "support", runtime: "default")
@@ -117,7 +120,9 @@ struct TaskTests {
                 Fixture.message("om_2", chat: "oc_g", thread: "omt_1", type: .group))[0].session)
         try await fixture.flush(session)
         #expect(
-            try await fixture.pool.rows("SELECT reply_to, in_thread, receive_id FROM gateway.outbox") == ["(om_2,t,oc_g)"])
+            try await fixture.pool.rows("SELECT reply_to, in_thread, receive_id FROM gateway.outbox") == [
+                "(om_2,t,oc_g)"
+            ])
     }
 
     @Test("C23: a failed run tells the chat, and the next run gets its messages again")
@@ -198,7 +203,9 @@ struct TaskTests {
         #expect(again.id == first.id)
         #expect(fixture.contents(again) == ["one", "two"])
         #expect(
-            try await fixture.pool.rows("SELECT status FROM gateway.agent_task ORDER BY id") == ["(claimed)", "(cancelled)"])
+            try await fixture.pool.rows("SELECT status FROM gateway.agent_task ORDER BY id") == [
+                "(claimed)", "(cancelled)",
+            ])
     }
 
     @Test("the oldest task of the asked runtime is claimed, and of the asked installation alone")
@@ -207,12 +214,15 @@ struct TaskTests {
         let other = Lease(
             installation: InstallationID(rawValue: fixture.lease.installation.rawValue + 1), generation: 1)
         let a = try #require(try await fixture.ingest(Fixture.message("om_1", "a"))[0].session)
-        let b = try #require(try await fixture.ingest(Fixture.message("om_2", "b", app: "cli_b"), lease: other)[0].session)
-        _ = try await fixture.repository.flush([(a, fixture.lease), (b, other)], force: true, deadline: .after(.seconds(5)))
+        let b = try #require(
+            try await fixture.ingest(Fixture.message("om_2", "b", app: "cli_b"), lease: other)[0].session)
+        _ = try await fixture.repository.flush(
+            [(a, fixture.lease), (b, other)], force: true, deadline: .after(.seconds(5)))
         #expect(try await fixture.repository.claimTask(runtime: "elsewhere", worker: "w", lease: .seconds(9)) == nil)
         #expect(
             try await fixture.pool.rows(
-                "SELECT messages->0->>'content' FROM gateway.claim_task('default', 'w', '60s', \(other.installation.rawValue))")
+                "SELECT messages->0->>'content' FROM gateway.claim_task('default', 'w', '60s', \(other.installation.rawValue))"
+            )
                 == ["(b)"])
         #expect(fixture.contents(try await fixture.claim()) == ["a"])
     }

@@ -40,13 +40,15 @@ struct ConfigurationTests {
     @Test("an agent's runtime is default unless it is named; null is offline")
     func agents() throws {
         let configuration = try parse(
-            #"{"agents": [{"workspace": "w", "name": "a"}, {"workspace": "w", "name": "b", "runtime": null}, {"workspace": "w", "name": "c", "runtime": "gpu"}]}"#)
+            #"{"agents": [{"workspace": "w", "name": "a"}, {"workspace": "w", "name": "b", "runtime": null}, {"workspace": "w", "name": "c", "runtime": "gpu"}]}"#
+        )
         #expect(configuration.agents.map(\.runtime) == ["default", nil, "gpu"])
     }
 
     @Test("config.example.json is what this version reads")
     func example() throws {
-        let path = ((#filePath as NSString).deletingLastPathComponent as NSString).appendingPathComponent("../../config.example.json")
+        let path = ((#filePath as NSString).deletingLastPathComponent as NSString).appendingPathComponent(
+            "../../config.example.json")
         let data = try #require(FileManager.default.contents(atPath: path))
         let folder = try TemporaryFolder.make("credentials")
         try "s3cret".write(toFile: folder + "/lark_app_secret", atomically: true, encoding: .utf8)
@@ -57,32 +59,64 @@ struct ConfigurationTests {
     @Test(
         "each mistake names its key path, what was found and what is expected",
         arguments: [
-            ("", "not JSON"), ("[]", "found an array, expected an object"), (#"{"x": 1}"#, "x: unknown key; known here: database_url"),
+            ("", "not JSON"), ("[]", "found an array, expected an object"),
+            (#"{"x": 1}"#, "x: unknown key; known here: database_url"),
             (#"{"database_url": 5}"#, "database_url: found a number, expected a string"),
             (#"{"transport": "pigeon"}"#, #"transport: found "pigeon", expected "auto" or "libcurl""#),
             (#"{"agents": {}}"#, "agents: found an object, expected an array"),
             (#"{"agents": [{"workspace": "w"}]}"#, "agents[0].name: missing, expected a string"),
             (#"{"agents": [{"workspace": "w", "name": ""}]}"#, "agents[0].name: found an empty string"),
             (#"{"agents": [{"workspace": "w", "name": "a", "runtime": true}]}"#, "agents[0].runtime: found a boolean"),
-            (#"{"agents": [{"workspace": "w", "name": "a"}, {"workspace": "w", "name": "a"}]}"#, "agents[1].name: a stands here twice"),
+            (
+                #"{"agents": [{"workspace": "w", "name": "a"}, {"workspace": "w", "name": "a"}]}"#,
+                "agents[1].name: a stands here twice"
+            ),
             (#"{"installations": [{"app_id": "cli_1"}]}"#, "installations[0].app_secret: missing"),
-            (#"{"installations": [{"app_id": "a b", "app_secret": "s"}]}"#, "installations[0].app_id: expected the app id"),
-            (#"{"installations": [{\#(fourNames), "domain": "ftp://x"}]}"#, "installations[0].domain: found \"ftp://x\""),
-            (#"{"installations": [{\#(fourNames), "access": "closed"}]}"#, #"installations[0].access: found "closed", expected "pairing" or "open""#),
-            (#"{"installations": [{\#(fourNames)}, {\#(fourNames)}]}"#, "installations[1].app_id: cli_1 stands here twice"),
-            (#"{"batching": {"silence_window": "0s"}}"#, "batching.silence_window: found \"0s\", expected more than zero"),
-            (#"{"batching": {"silence_window": "-3s"}}"#, "batching.silence_window: found \"-3s\", expected a duration"),
+            (
+                #"{"installations": [{"app_id": "a b", "app_secret": "s"}]}"#,
+                "installations[0].app_id: expected the app id"
+            ),
+            (
+                #"{"installations": [{\#(fourNames), "domain": "ftp://x"}]}"#,
+                "installations[0].domain: found \"ftp://x\""
+            ),
+            (
+                #"{"installations": [{\#(fourNames), "access": "closed"}]}"#,
+                #"installations[0].access: found "closed", expected "pairing" or "open""#
+            ),
+            (
+                #"{"installations": [{\#(fourNames)}, {\#(fourNames)}]}"#,
+                "installations[1].app_id: cli_1 stands here twice"
+            ),
+            (
+                #"{"batching": {"silence_window": "0s"}}"#,
+                "batching.silence_window: found \"0s\", expected more than zero"
+            ),
+            (
+                #"{"batching": {"silence_window": "-3s"}}"#,
+                "batching.silence_window: found \"-3s\", expected a duration"
+            ),
             (#"{"batching": {"silence_window": 3}}"#, "batching.silence_window: found a number"),
             (#"{"batching": {"silence_window": "10s", "max_wait": "5s"}}"#, "batching: max_wait is shorter"),
             (#"{"lease": {"ttl": "10s", "renew_every": "8s"}}"#, "lease: renew_every must be at most half"),
             (#"{"shutdown_timeout": "soon"}"#, "shutdown_timeout: found \"soon\""),
-            (#"{"log": {"level": "loud"}}"#, "log.level: found \"loud\""), (#"{"log": {"file": "x"}}"#, "log.file: unknown key"),
+            (#"{"log": {"level": "loud"}}"#, "log.level: found \"loud\""),
+            (#"{"log": {"file": "x"}}"#, "log.file: unknown key"),
             (#"{"metrics": {"listen": "localhost"}}"#, "metrics.listen: found \"localhost\""),
             (#"{"metrics": {"listen": "1.2.3.4:99999"}}"#, "metrics.listen: found"),
             (#"{"public_url": "example.com"}"#, "public_url: found \"example.com\""),
-            (#"{"installations": [{"app_id": "cli_1", "app_secret": "env:NOPE", "workspace": "w", "agent": "a"}]}"#, "installations[0].app_secret: the environment has no variable NOPE"),
-            (#"{"installations": [{"app_id": "cli_1", "app_secret": "file:/no/such", "workspace": "w", "agent": "a"}]}"#, "installations[0].app_secret: file /no/such: it can't be read"),
-            (#"{"installations": [{"app_id": "cli_1", "app_secret": "credential:x", "workspace": "w", "agent": "a"}]}"#, "installations[0].app_secret: credential x: no $CREDENTIALS_DIRECTORY"),
+            (
+                #"{"installations": [{"app_id": "cli_1", "app_secret": "env:NOPE", "workspace": "w", "agent": "a"}]}"#,
+                "installations[0].app_secret: the environment has no variable NOPE"
+            ),
+            (
+                #"{"installations": [{"app_id": "cli_1", "app_secret": "file:/no/such", "workspace": "w", "agent": "a"}]}"#,
+                "installations[0].app_secret: file /no/such: it can't be read"
+            ),
+            (
+                #"{"installations": [{"app_id": "cli_1", "app_secret": "credential:x", "workspace": "w", "agent": "a"}]}"#,
+                "installations[0].app_secret: credential x: no $CREDENTIALS_DIRECTORY"
+            ),
         ])
     func mistakes(text: String, message: String) throws {
         let error = #expect(throws: ConfigurationError.self) { try parse(text) }
@@ -96,7 +130,8 @@ struct ConfigurationTests {
         func secret(_ source: String) throws -> String? {
             try parse(
                 #"{"installations": [{"app_id": "c", "app_secret": "\#(source)", "workspace": "w", "agent": "a"}]}"#,
-                environment: ["S": "from-env"]).installations.first?.appSecret
+                environment: ["S": "from-env"]
+            ).installations.first?.appSecret
         }
         #expect(try secret("literal") == "literal")
         #expect(try secret("env:S") == "from-env")
@@ -108,9 +143,11 @@ struct ConfigurationTests {
     }
 
     @Test(
-        "durations", arguments: [
+        "durations",
+        arguments: [
             ("500ms", .milliseconds(500)), ("3s", .seconds(3)), ("1m30s", .seconds(90)), ("2h", .seconds(7200)),
-            ("1h1m1s1ms", .milliseconds(3_661_001)), ("", nil), ("3", nil), ("s", nil), ("1s1m", nil), ("1.5s", nil), ("3 s", nil),
+            ("1h1m1s1ms", .milliseconds(3_661_001)), ("", nil), ("3", nil), ("s", nil), ("1s1m", nil), ("1.5s", nil),
+            ("3 s", nil),
             ("999999h", nil),
         ] as [(String, Duration?)])
     func durations(text: String, duration: Duration?) {
@@ -119,7 +156,8 @@ struct ConfigurationTests {
 
     @Test("changed bytes never trap")
     func fuzz() {
-        let original = Array(#"{"agents": [{"workspace": "w", "name": "a"}], "batching": {"silence_window": "3s"}}"#.utf8)
+        let original = Array(
+            #"{"agents": [{"workspace": "w", "name": "a"}], "batching": {"silence_window": "3s"}}"#.utf8)
         for _ in 0..<2_000 {
             var bytes = original
             for _ in 0..<3 { bytes[Int.random(in: bytes.indices)] = UInt8.random(in: .min ... .max) }
@@ -131,7 +169,8 @@ struct ConfigurationTests {
 @Suite("The log")
 struct LogWriterTests {
     private let event = LogEvent(
-        .warning, "noun.verbed", [("app_id", .text("a \"b\"\n\u{1}")), ("count", .integer(-3)), ("flag", .boolean(true)), ("none", nil)])
+        .warning, "noun.verbed",
+        [("app_id", .text("a \"b\"\n\u{1}")), ("count", .integer(-3)), ("flag", .boolean(true)), ("none", nil)])
     private let date = Date(timeIntervalSince1970: 1_780_000_000.5)
 
     @Test("JSON lines parse, whatever stands in a field")
@@ -182,7 +221,8 @@ struct SystemdTests {
             let count = recv(descriptor, &buffer, buffer.count, Int32(MSG_DONTWAIT))
             if count > 0 { received.append(String(decoding: buffer[..<count], as: UTF8.self)) }
         }
-        #expect(received == ["READY=1\nSTATUS=1 installation", "WATCHDOG=1", "STOPPING=1\nSTATUS=flushing and closing"])
+        #expect(
+            received == ["READY=1\nSTATUS=1 installation", "WATCHDOG=1", "STOPPING=1\nSTATUS=flushing and closing"])
     }
 
     @Test("without systemd, and with a watchdog for another process, nothing is sent")
@@ -196,13 +236,15 @@ struct SystemdTests {
 struct ArgumentsTests {
     @Test("options, their two spellings, and the command behind --")
     func parsing() throws {
-        let arguments = try Arguments(["approve", "--config", "f", "--name=n", "--", "sh", "--x"], known: ["config", "name"])
+        let arguments = try Arguments(
+            ["approve", "--config", "f", "--name=n", "--", "sh", "--x"], known: ["config", "name"])
         #expect(arguments.positional == ["approve"])
         #expect(arguments.options == ["config": "f", "name": "n"])
         #expect(arguments.command == ["sh", "--x"])
     }
 
-    @Test("mistakes are usage errors", arguments: [["--nope", "x"], ["--config"], ["--config", "a", "--config", "b"]])
+    @Test(
+        "mistakes are usage errors", arguments: [["--nope", "x"], ["--config"], ["--config", "a", "--config", "b"]])
     func mistakes(words: [String]) {
         #expect(throws: UsageError.self) { try Arguments(words, known: ["config"]) }
     }

@@ -50,7 +50,8 @@ struct EventTests {
         let mentions =
             "[" + mention("@_user_1", open: "ou_bot", union: "on_bot", name: "Bot") + ","
             + mention("@_user_2", open: "ou_2", union: "on_2", name: "Tom") + "]"
-        let group = try message(payload(text: "@_user_1  ask @_user_2 and @_user_3", chatType: "group", mentions: mentions))
+        let group = try message(
+            payload(text: "@_user_1  ask @_user_2 and @_user_3", chatType: "group", mentions: mentions))
         #expect(group.content == " ask @Tom and @_user_3")
         #expect(group.isAddressed)
         #expect(try message(payload(text: "hey @_user_1", chatType: "group", mentions: mentions)).content == "hey")
@@ -85,7 +86,9 @@ struct EventTests {
         let mentions = "[" + mention("@_user_1", open: "ou_2", union: "on_2", name: "Tom") + "]"
         let message = try message(payload(content: content, type: "post", mentions: mentions))
         #expect(message.content == "T\nsee [site](https://x)@Tom\n[image]---\n```go\nx := 1\n```\nunknown")
-        #expect(try self.message(payload(content: #"{"zh_cn":{"content":[[{"tag":"text","text":"a"}]]}}"#, type: "post")).content == "a")
+        #expect(
+            try self.message(payload(content: #"{"zh_cn":{"content":[[{"tag":"text","text":"a"}]]}}"#, type: "post"))
+                .content == "a")
     }
 
     @Test("E4: any other type is named, an unknown one too, and one that is broken")
@@ -121,7 +124,9 @@ struct EventTests {
     func others() {
         let decoder = EventDecoder(appID: "cli_1", bot: Self.bot)
         for text in ["", "{", "[]", "7", "{}", #"{"header":7}"#, String(repeating: "[", count: 100_000)] {
-            guard case .undecodable = decoder.decode(Array(text.utf8)) else { return #expect(Bool(false), "\(text.prefix(20))") }
+            guard case .undecodable = decoder.decode(Array(text.utf8)) else {
+                return #expect(Bool(false), "\(text.prefix(20))")
+            }
         }
         #expect(decoder.decode(Array(#"{"header":{"event_type":"x"}}"#.utf8)) == .ignored(type: "x"))
     }
@@ -129,7 +134,8 @@ struct EventTests {
     @Test("changed bytes never trap")
     func fuzz() {
         let decoder = EventDecoder(appID: "cli_1", bot: Self.bot)
-        let original = payload(text: "hello @_user_1", mentions: "[" + mention("@_user_1", open: "a", union: "b", name: "c") + "]")
+        let original = payload(
+            text: "hello @_user_1", mentions: "[" + mention("@_user_1", open: "a", union: "b", name: "c") + "]")
         for _ in 0..<3_000 {
             var bytes = original
             for _ in 0..<4 { bytes[Int.random(in: bytes.indices)] = UInt8.random(in: .min ... .max) }

@@ -54,7 +54,9 @@ struct FrameTests {
         #expect(Self.vectors.count >= 50)
     }
 
-    @Test("each vector decodes to its fields, and encodes to the same again; an invalid one is a typed error", arguments: vectors)
+    @Test(
+        "each vector decodes to its fields, and encodes to the same again; an invalid one is a typed error",
+        arguments: vectors)
     func vector(_ vector: Vector) throws {
         guard vector.isValid else {
             #expect(throws: FrameError.self) { try Frame(decoding: vector.bytes) }
@@ -67,7 +69,9 @@ struct FrameTests {
 
     @Test("the parts of a message join to one JSON event")
     func parts() throws {
-        let frames = try Self.vectors.filter { $0.name.hasPrefix("parts ") && $0.isValid }.map { try Frame(decoding: $0.bytes) }
+        let frames = try Self.vectors.filter { $0.name.hasPrefix("parts ") && $0.isValid }.map {
+            try Frame(decoding: $0.bytes)
+        }
         let messages = Dictionary(grouping: frames) { $0.header("message_id") ?? "" }
         #expect(!messages.isEmpty)
         for (id, parts) in messages {
@@ -91,7 +95,8 @@ struct FrameTests {
             for _ in 0..<200 where !vector.bytes.isEmpty {
                 var bytes = vector.bytes
                 for _ in 0..<3 {
-                    bytes[Int.random(in: bytes.indices, using: &random)] = UInt8.random(in: .min ... .max, using: &random)
+                    bytes[Int.random(in: bytes.indices, using: &random)] = UInt8.random(
+                        in: .min ... .max, using: &random)
                 }
                 if let frame = try? Frame(decoding: bytes) { #expect((try? Frame(decoding: frame.encoded())) == frame) }
             }
@@ -147,7 +152,8 @@ struct PartAssemblerTests {
         guard case .dropped = assembler.add([1], messageID: "b", sum: 3, index: 1, now: .zero) else {
             return #expect(Bool(false))
         }
-        guard case .dropped = assembler.add(Array(repeating: 1, count: 900), messageID: "c", sum: 2, index: 0, now: .zero)
+        guard
+            case .dropped = assembler.add(Array(repeating: 1, count: 900), messageID: "c", sum: 2, index: 0, now: .zero)
         else { return #expect(Bool(false)) }
     }
 }

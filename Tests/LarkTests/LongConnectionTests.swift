@@ -116,7 +116,8 @@ struct EndpointTests {
         arguments: [
             (502, "<html>"), (200, "[]"), (200, #"{"code":1,"msg":"busy"}"#), (200, #"{"code":1000040343}"#),
             (500, #"{"code":0,"data":{"URL":"wss://h/?service_id=1"}}"#), (200, #"{"code":0,"data":{}}"#),
-            (200, #"{"code":0,"data":{"URL":"wss://h/p"}}"#), (200, #"{"code":0,"data":{"URL":"https://h/?service_id=1"}}"#),
+            (200, #"{"code":0,"data":{"URL":"wss://h/p"}}"#),
+            (200, #"{"code":0,"data":{"URL":"https://h/?service_id=1"}}"#),
         ])
     func retryable(status: Int, body: String) {
         #expect {

@@ -81,8 +81,10 @@ struct OpenAPITests {
         "each failure says what to do",
         arguments: [
             (500, "oops", OpenAPIError.Remedy.retry(after: nil)), (200, "<html>", .retry(after: nil)),
-            (200, #"{"code":230020,"msg":"too fast"}"#, .retry(after: nil)), (400, #"{"code":230002,"msg":"x"}"#, .giveUp),
-            (400, #"{"code":230001,"msg":"x"}"#, .sendAsText), (400, #"{"code":230011}"#, .sendToChat(evenFromTopic: false)),
+            (200, #"{"code":230020,"msg":"too fast"}"#, .retry(after: nil)),
+            (400, #"{"code":230002,"msg":"x"}"#, .giveUp),
+            (400, #"{"code":230001,"msg":"x"}"#, .sendAsText),
+            (400, #"{"code":230011}"#, .sendToChat(evenFromTopic: false)),
             (400, #"{"code":230071}"#, .sendToChat(evenFromTopic: true)), (503, #"{"code":7}"#, .retry(after: nil)),
         ])
     func remedies(status: Int, body: String, remedy: OpenAPIError.Remedy) async throws {

@@ -55,7 +55,9 @@ struct ConnectionTests {
         let error = await #expect(throws: PostgresError.self) {
             try await connection.query(statement("SELECT 'secret'::int"), deadline: .after(.seconds(5)))
         }
-        guard case .statement(let refusal) = try #require(error) else { return #expect(Bool(false), "\(String(describing: error))") }
+        guard case .statement(let refusal) = try #require(error) else {
+            return #expect(Bool(false), "\(String(describing: error))")
+        }
         #expect(refusal.sqlState == "22P02")
         #expect(refusal.blamesTheRow)
         #expect(!refusal.description.contains("secret"), "a data error's message can quote a message body")
@@ -159,7 +161,9 @@ struct PoolTests {
     func replaced() async throws {
         let pool = Pool(url: try await TestPostgres.makeEmptyDatabase(), size: 1)
         try await pool.run("SELECT 1")
-        await #expect(throws: PostgresError.self) { try await pool.run("SELECT pg_terminate_backend(pg_backend_pid())") }
+        await #expect(throws: PostgresError.self) {
+            try await pool.run("SELECT pg_terminate_backend(pg_backend_pid())")
+        }
         try await pool.run("SELECT 1")
         await pool.close()
     }
@@ -186,7 +190,8 @@ struct ListenerTests {
         try await pool.run("SELECT pg_notify('news', 'one')")
         #expect(try await eventually { seen.all.contains("one") })
         try await pool.run(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'lark-gateway listen' AND datname = current_database()")
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'lark-gateway listen' AND datname = current_database()"
+        )
         #expect(try await eventually { seen.all.filter { $0 == "listening" }.count == 2 })
         try await pool.run("SELECT pg_notify('news', 'two')")
         #expect(try await eventually { seen.all.contains("two") })
@@ -216,7 +221,9 @@ struct MigrationTests {
         #expect(try await migrator([one, two]).missing(in: pool, deadline: deadline).isEmpty)
 
         let edited = Migration(number: 2, name: "two", sql: "SELECT 1")
-        await #expect(throws: MigrationError.self) { try await migrator([one, edited]).apply(to: pool, deadline: deadline) }
+        await #expect(throws: MigrationError.self) {
+            try await migrator([one, edited]).apply(to: pool, deadline: deadline)
+        }
         await #expect(throws: MigrationError.self) { try await migrator([one]).apply(to: pool, deadline: deadline) }
         await pool.close()
     }

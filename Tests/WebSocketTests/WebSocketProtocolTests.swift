@@ -14,7 +14,9 @@ struct WebSocketProtocolTests {
 
     private func frame(_ first: UInt8, _ payload: [UInt8]) -> [UInt8] { [first, UInt8(payload.count)] + payload }
 
-    @Test("what one end sends the other receives, in each size of length field", arguments: [0, 1, 125, 126, 65_535, 65_536, 300_000])
+    @Test(
+        "what one end sends the other receives, in each size of length field",
+        arguments: [0, 1, 125, 126, 65_535, 65_536, 300_000])
     func sizes(size: Int) {
         var (client, server) = pair()
         let message = WebSocketMessage.binary((0..<size).map { UInt8(truncatingIfNeeded: $0) })
@@ -85,7 +87,8 @@ struct WebSocketProtocolTests {
         "a broken rule ends the connection with its code",
         arguments: [
             ([0xC1, 0x00], 1002), ([0x83, 0x00], 1002), ([0x82, 0x81, 0, 0, 0, 0, 1], 1002), ([0x09, 0x00], 1002),
-            ([0x89, 0x7E, 0, 126], 1002), ([0x80, 0x00], 1002), ([0x02, 0x00, 0x02, 0x00], 1002), ([0x88, 0x01, 0x03], 1002),
+            ([0x89, 0x7E, 0, 126], 1002), ([0x80, 0x00], 1002), ([0x02, 0x00, 0x02, 0x00], 1002),
+            ([0x88, 0x01, 0x03], 1002),
             ([0x88, 0x02, 0x03, 0xED], 1002), ([0x88, 0x04, 0x03, 0xE8, 0xFF, 0xFF], 1007), ([0x81, 0x01, 0xFF], 1007),
             ([0x82, 0x7F, 0x80, 0, 0, 0, 0, 0, 0, 0], 1002), ([0x82, 0x7F, 0, 0, 0, 0, 0x7F, 0, 0, 0], 1009),
         ] as [([UInt8], UInt16)])
@@ -137,7 +140,8 @@ struct HandshakeTests {
         func hex(_ text: String) -> String { SHA1.hash(Array(text.utf8)).map { String(format: "%02x", $0) }.joined() }
         #expect(hex("abc") == "a9993e364706816aba3e25717850c26c9cd0d89d")
         #expect(
-            hex("abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq") == "84983e441c3bd26ebaae4aa1f95129e5e54670f1")
+            hex("abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq")
+                == "84983e441c3bd26ebaae4aa1f95129e5e54670f1")
     }
 
     @Test("a good answer, and the frames that came behind it, wherever it is cut")

@@ -6,7 +6,8 @@ import Lark
 extension LogEvent {
     // MARK: Start and stop
 
-    package static func gatewayStarted(version: String, transport: String, replica: String, installations: Int) -> Self {
+    package static func gatewayStarted(version: String, transport: String, replica: String, installations: Int) -> Self
+    {
         Self(
             .info, "gateway.started",
             [
@@ -99,7 +100,8 @@ extension LogEvent {
         Self(.info, "connection.opened", [("app_id", .text(appID)), ("service_id", .integer(Int64(serviceID)))])
     }
 
-    static func connectionClosed(appID: String, _ end: LongConnection.End, lived: Duration, retryIn: Duration?) -> Self {
+    static func connectionClosed(appID: String, _ end: LongConnection.End, lived: Duration, retryIn: Duration?) -> Self
+    {
         let isNormal =
             switch end {
             case .normal, .stopped: true
@@ -138,7 +140,8 @@ extension LogEvent {
             case .part(let reason): ("part", reason)
             case .expiredParts(let events): ("expired_parts", "\(events) events")
             }
-        return Self(.warning, "frame.dropped", [("app_id", .text(appID)), ("what", .text(what)), ("detail", .text(detail))])
+        return Self(
+            .warning, "frame.dropped", [("app_id", .text(appID)), ("what", .text(what)), ("detail", .text(detail))])
     }
 
     static func frameIgnored(appID: String, type: String) -> Self {
@@ -148,7 +151,10 @@ extension LogEvent {
     static func eventIgnored(appID: String, type: String, traceID: String?) -> Self {
         Self(
             .debug, "event.ignored",
-            [("app_id", .text(appID)), ("type", .text(String(type.prefix(64)))), ("trace_id", traceID.map { .text($0) })])
+            [
+                ("app_id", .text(appID)), ("type", .text(String(type.prefix(64)))),
+                ("trace_id", traceID.map { .text($0) }),
+            ])
     }
 
     static func eventUndecodable(appID: String, reason: String, bytes: Int, traceID: String?) -> Self {
@@ -193,7 +199,10 @@ extension LogEvent {
     static func ingestOverloaded(waiting: Int, bytes: Int) -> Self {
         Self(
             .warning, "ingest.overloaded",
-            [("waiting", .count(waiting)), ("bytes", .count(bytes)), ("hint", .text("acked 500 until Postgres catches up"))])
+            [
+                ("waiting", .count(waiting)), ("bytes", .count(bytes)),
+                ("hint", .text("acked 500 until Postgres catches up")),
+            ])
     }
 
     private static func messageFields(_ row: IngestRow) -> [(key: String, value: Value?)] {
@@ -261,7 +270,8 @@ extension LogEvent {
 
     private static func outboxFields(_ row: OutboxRow) -> [(key: String, value: Value?)] {
         [
-            ("installation_id", .installation(row.lease.installation)), ("outbox_id", .text(row.id.uuidString.lowercased())),
+            ("installation_id", .installation(row.lease.installation)),
+            ("outbox_id", .text(row.id.uuidString.lowercased())),
             ("kind", .text(row.kind.rawValue)), ("attempts", .count(row.attempts)),
         ]
     }

@@ -53,7 +53,8 @@ extension Repository {
         switch outcome {
         case "bound":
             return .bound(
-                openID: try row.value("open_id"), member: try row.value("member"), workspace: try row.value("workspace"))
+                openID: try row.value("open_id"), member: try row.value("member"), workspace: try row.value("workspace")
+            )
         case "already_bound": return .alreadyBound(openID: try row.value("open_id"))
         case "used": return .used
         case "expired": return .expired

@@ -14,7 +14,9 @@ package struct Repository: Sendable {
     }
 
     @discardableResult
-    func run(_ statement: Statement, _ values: [PostgresValue], within patience: Duration = patience) async throws -> Rows {
+    func run(_ statement: Statement, _ values: [PostgresValue], within patience: Duration = patience) async throws
+        -> Rows
+    {
         try await pool.query(statement, values, deadline: .after(patience))
     }
 }

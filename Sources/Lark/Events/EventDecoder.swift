@@ -57,7 +57,8 @@ package struct EventDecoder: Sendable {
         let mentions = body["mentions"].array.compactMap(Mention.init)
         message.isAddressed = message.chatType == .p2p || mentions.contains { bot.isMentioned(by: $0) }
         let content = MessageContent(
-            type: body["message_type"].string ?? "", content: body["content"].string ?? "", mentions: mentions, bot: bot)
+            type: body["message_type"].string ?? "", content: body["content"].string ?? "", mentions: mentions, bot: bot
+        )
         let text = content.text
         guard text.utf8.count <= Self.maxContentBytes else {
             return refuse(&message, "a text of \(text.utf8.count) bytes; the limit is \(Self.maxContentBytes)")

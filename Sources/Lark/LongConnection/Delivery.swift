@@ -18,7 +18,8 @@ package struct Delivery: Sendable, Equatable {
     /// The data frame itself sent back, with a header biz_rt added and the payload replaced.
     package func acknowledgement(_ code: AckCode, handledIn duration: Duration) -> Frame {
         var answer = frame
-        let milliseconds = max(0, duration.components.seconds * 1000 + duration.components.attoseconds / 1_000_000_000_000_000)
+        let milliseconds = max(
+            0, duration.components.seconds * 1000 + duration.components.attoseconds / 1_000_000_000_000_000)
         answer.headers.append(Frame.Header(key: "biz_rt", value: "\(milliseconds)"))
         answer.payload = Array(#"{"code":\#(code.rawValue),"headers":null,"data":null}"#.utf8)
         return answer

@@ -149,7 +149,8 @@ package actor LongConnection {
                 }
             case .deliver(let delivery): await receive(delivery, self)
             case .drop(let dropped): report(.dropped(dropped))
-            case .endSilent(let silence): finish(.failed("nothing came for \(silence.components.seconds) s after a ping"))
+            case .endSilent(let silence):
+                finish(.failed("nothing came for \(silence.components.seconds) s after a ping"))
             }
         }
     }

@@ -50,7 +50,8 @@ package struct OpenAPIError: Error, Sendable, CustomStringConvertible {
     /// What an operator can do about the code.
     static func advice(code: Int?) -> String? {
         switch code {
-        case 99_991_672, 230_027, 99_991_679: "the app lacks a permission: grant it in the developer console and publish"
+        case 99_991_672, 230_027, 99_991_679:
+            "the app lacks a permission: grant it in the developer console and publish"
         case 230_002: "the bot is not in the chat"
         case 230_006: "the bot ability is off: turn it on in the developer console and publish"
         case 230_013: "this person is outside the app's availability"

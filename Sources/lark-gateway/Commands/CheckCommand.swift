@@ -10,7 +10,9 @@ enum CheckCommand {
         let arguments = try Arguments(words, known: ["config"])
         try arguments.refusePositional()
         let configuration = try Configuration.load(path: arguments.required("config"))
-        print("ok    configuration: \(configuration.installations.count) installations, \(configuration.agents.count) agents")
+        print(
+            "ok    configuration: \(configuration.installations.count) installations, \(configuration.agents.count) agents"
+        )
         var isGood = await checkDatabase(configuration)
         for installation in configuration.installations {
             isGood = await checkInstallation(installation) && isGood
@@ -58,8 +60,11 @@ enum CheckCommand {
             // The endpoint is asked for, and not used: no connection is made that would take messages away.
             _ = try await EndpointBootstrap(domain: settings.domain, http: http)
                 .fetch(appID: settings.appID, appSecret: settings.appSecret)
-            let union = bot.unionID == nil ? "; its union_id is unknown: several bots in one group can't be told apart" : ""
-            print("ok    \(settings.appID): credentials and long connection are good, bot \(bot.openID ?? "unknown")\(union)")
+            let union =
+                bot.unionID == nil ? "; its union_id is unknown: several bots in one group can't be told apart" : ""
+            print(
+                "ok    \(settings.appID): credentials and long connection are good, bot \(bot.openID ?? "unknown")\(union)"
+            )
             print("      no other process may hold a connection with this app: it would take part of its messages")
             return true
         } catch {

@@ -11,7 +11,8 @@ enum MemberCommand {
         }
         let configuration = try Configuration.load(path: arguments.required("config"))
         guard let code = BindingCode(arguments.positional[1]) else {
-            throw UsageError("\(arguments.positional[1]) is no code: it has ten letters and digits, such as 7K2QF-0MXYZ")
+            throw UsageError(
+                "\(arguments.positional[1]) is no code: it has ten letters and digits, such as 7K2QF-0MXYZ")
         }
         let pool = Pool(url: try Database.url(configuration), size: 1)
         let outcome = try await Repository(pool: pool)

@@ -98,7 +98,8 @@ struct Configuration: Sendable {
         let appID = try required(keys, "app_id", of: node).string()
         guard appID.allSatisfy({ $0.isASCII && ($0.isLetter || $0.isNumber || "_-".contains($0)) }) else {
             throw ConfigurationError(
-                keyPath: "\(node.path).app_id", problem: "expected the app id of the developer console, such as cli_...")
+                keyPath: "\(node.path).app_id", problem: "expected the app id of the developer console, such as cli_..."
+            )
         }
         let domainNode = keys["domain"]
         let domain = try domainNode?.string() ?? "feishu"
@@ -166,7 +167,8 @@ struct ListenAddress: Sendable, Equatable {
     init(_ node: JSONNode) throws {
         let text = try node.string()
         guard let address = ListenAddress(text) else {
-            throw node.fail("found \"\(text.prefix(40))\", expected an IPv4 address and port such as \"127.0.0.1:9464\"")
+            throw node.fail(
+                "found \"\(text.prefix(40))\", expected an IPv4 address and port such as \"127.0.0.1:9464\"")
         }
         self = address
     }

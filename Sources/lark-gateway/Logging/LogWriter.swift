@@ -46,7 +46,9 @@ struct LogWriter: Sendable {
         lock.withLock { _ in
             var sent = 0
             while sent < bytes.count {
-                let count = bytes.withUnsafeBytes { Foundation.write(2, $0.baseAddress?.advanced(by: sent), bytes.count - sent) }
+                let count = bytes.withUnsafeBytes {
+                    Foundation.write(2, $0.baseAddress?.advanced(by: sent), bytes.count - sent)
+                }
                 if count < 0, errno == EINTR { continue }
                 // A log that nobody takes is no reason to stop.
                 guard count > 0 else { return }
@@ -75,7 +77,9 @@ struct LogWriter: Sendable {
     static func text(_ event: LogEvent, at date: Date) -> String {
         let fields = event.fields.map { key, value in
             switch value {
-            case .text(let text): text.contains(where: { " \"=\n".contains($0) }) || text.isEmpty ? "\(key)=\(quote(text))" : "\(key)=\(text)"
+            case .text(let text):
+                text.contains(where: { " \"=\n".contains($0) }) || text.isEmpty
+                    ? "\(key)=\(quote(text))" : "\(key)=\(text)"
             case .integer(let number): "\(key)=\(number)"
             case .boolean(let flag): "\(key)=\(flag)"
             }
@@ -98,7 +102,8 @@ struct LogWriter: Sendable {
             case "\n": out += "\\n"
             case "\r": out += "\\r"
             case "\t": out += "\\t"
-            case _ where scalar.value < 0x20: out += "\\u00" + (scalar.value < 16 ? "0" : "") + String(scalar.value, radix: 16)
+            case _ where scalar.value < 0x20:
+                out += "\\u00" + (scalar.value < 16 ? "0" : "") + String(scalar.value, radix: 16)
             default: out.unicodeScalars.append(scalar)
             }
         }

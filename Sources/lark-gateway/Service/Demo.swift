@@ -82,7 +82,8 @@ enum Demo {
             throw DemoError("no long connection within 20 s")
         }
         print("the gateway holds the long connection of \(app.id)\n")
-        let transcript = SimulatedMessage(chatID: "oc_demo", sender: "ou_you", text: "transcript: the meeting is on Friday")
+        let transcript = SimulatedMessage(
+            chatID: "oc_demo", sender: "ou_you", text: "transcript: the meeting is on Friday")
         let note = SimulatedMessage(chatID: "oc_demo", sender: "ou_you", text: "please put that into my calendar")
         story.begin()
         story.say("arrived", "a forwarded transcript")
@@ -107,7 +108,8 @@ enum Demo {
                 """))
         facts.check(
             "the agent got both messages, in order",
-            text(of: sent.first) == "I read: transcript: the meeting is on Friday\nI read: please put that into my calendar")
+            text(of: sent.first)
+                == "I read: transcript: the meeting is on Friday\nI read: please put that into my calendar")
 
         story.say("arrived", "both once more, as Lark does at times")
         await simulator.repeatDelivery(of: transcript.messageID)

@@ -16,7 +16,8 @@ final class Story: Sendable {
     func say(_ step: String, _ words: String) {
         guard let start = began.withLock({ $0 }) else { return }
         let elapsed = start.duration(to: .now)
-        let milliseconds = String(Int(elapsed.components.seconds) * 1000 + Int(elapsed.components.attoseconds / 1_000_000_000_000_000))
+        let milliseconds = String(
+            Int(elapsed.components.seconds) * 1000 + Int(elapsed.components.attoseconds / 1_000_000_000_000_000))
         let time = String(repeating: " ", count: max(0, 6 - milliseconds.count)) + milliseconds
         let lines = words.split(separator: "\n").joined(separator: "\n" + String(repeating: " ", count: 26))
         print("\(time) ms  \(step.padding(toLength: 14, withPad: " ", startingAt: 0)) \(lines)")
@@ -32,7 +33,8 @@ final class Story: Sendable {
             }
             switch event.name {
             case "message.received": say("received", "over the long connection")
-            case "message.ingested": say("stored", "in session \(number("session_id")) at position \(number("position"))")
+            case "message.ingested":
+                say("stored", "in session \(number("session_id")) at position \(number("position"))")
             case "message.dropped": say("dropped", "as a duplicate, and written into the audit")
             case "task.queued":
                 say("window closed", "after 3 s of silence")
@@ -40,7 +42,9 @@ final class Story: Sendable {
             case "task.claimed": say("claimed", "by a worker, which runs the agent's command")
             case "task.completed": say("completed", "the reply is in the outbox")
             default:
-                if event.level >= .warning { say(event.name, event.fields.map { "\($0.key)=\($0.value)" }.joined(separator: " ")) }
+                if event.level >= .warning {
+                    say(event.name, event.fields.map { "\($0.key)=\($0.value)" }.joined(separator: " "))
+                }
             }
         }
     }
