@@ -45,6 +45,7 @@ package actor LarkSimulator {
     private var sentByUUID: [String: String] = [:]
     private var endpointFaults: [EndpointFault] = []
     private var messageFaults: [(status: Int, body: String)] = []
+    private var acksToLose = 0
     private var tokens: [String: String] = [:]
     /// Rung at every change that a test may wait for.
     private var watchers: [Int: CheckedContinuation<Void, Never>] = [:]
@@ -118,6 +119,11 @@ package actor LarkSimulator {
     /// The next calls that send a message get these answers.
     package func failMessages(_ faults: [(status: Int, body: String)]) {
         messageFaults += faults
+    }
+
+    /// The next acks get lost on the way.
+    package func loseAcks(_ count: Int) {
+        acksToLose += count
     }
 
     package func expireTokens() {
@@ -231,6 +237,10 @@ package actor LarkSimulator {
         guard let id = frame.header("message_id"), var pending = deliveries[id],
             let code = frame.payload.flatMap({ JSONValue(parsing: $0) })?["code"].integer
         else { return }
+        guard acksToLose == 0 else {
+            acksToLose -= 1
+            return
+        }
         pending.state.acks.append(code)
         // An answer ends the wait for one.
         pending.generation += 1

@@ -92,6 +92,8 @@ struct CurlSocket: Sendable {
         _ = lgw_curl_set_long(handle, CURLOPT_NOSIGNAL, 1)
         _ = lgw_curl_set_long(handle, CURLOPT_TCP_NODELAY, 1)
         _ = lgw_curl_set_long(handle, CURLOPT_TCP_KEEPALIVE, 1)
+        // Through a proxy, a WebSocket goes by CONNECT.
+        _ = lgw_curl_set_long(handle, CURLOPT_HTTPPROXYTUNNEL, 1)
         // The upgrade is HTTP/1.1: a server that is offered h2 would take it.
         _ = lgw_curl_set_long(handle, CURLOPT_SSL_ENABLE_ALPN, 0)
         _ = lgw_curl_set_long(handle, CURLOPT_SSLVERSION, CURL_SSLVERSION_TLSv1_2)

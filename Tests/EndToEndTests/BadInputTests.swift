@@ -103,6 +103,11 @@ struct BadInputTests {
         #expect(await unreachable.ended() == 1)
         #expect(unreachable.output.contains("refused"))
 
+        let nowhere = try await TestPostgres.makeDatabase().replacingOccurrences(of: "dbname=", with: "dbname=no_")
+        let missing = try Daemon.run(#"{"database_url": "\#(nowhere)", "metrics": {"listen": null}}"#)
+        #expect(await missing.ended() == 1, "what the server refuses is not waited for")
+        #expect(missing.output.contains("does not exist"))
+
         let url = try await TestPostgres.makeDatabase()
         let pool = Pool(url: url, size: 1)
         try await pool.run("UPDATE gateway.migration SET checksum = 0 WHERE number = 2")
@@ -140,17 +145,17 @@ struct BadInputTests {
 @Suite("The daemon as a service")
 struct ServiceTests {
     @Test(
-        "without database_url it runs on its own Postgres, survives kill -9, and stops it at the end",
-        .enabled(if: geteuid() == 0))
+        "without database_url it runs on its own Postgres, survives kill -9, and stops it at the end")
     func ownPostgres() async throws {
         let stage = try await Stage()
         let state = try TemporaryFolder.make("state")
-        chown(state, try #require(getpwnam("postgres")).pointee.pw_uid, gid_t.max)
+        let user = geteuid() == 0 ? "postgres" : nil
+        if user != nil { chown(state, try #require(getpwnam("postgres")).pointee.pw_uid, gid_t.max) }
         let configuration = stage.configuration(database: false, extra: ",\n\"state_directory\": \"\(state)\"")
-        let first = try Daemon.run(configuration, user: "postgres")
+        let first = try Daemon.run(configuration, user: user)
         #expect(try await first.logs("connection.opened"))
         await first.killNow()
-        let second = try Daemon.run(configuration, user: "postgres")
+        let second = try Daemon.run(configuration, user: user)
         #expect(try await second.logs("connection.opened"))
         #expect(second.output.contains(#""adopted":true"#))
         let id = await stage.say("hello")
@@ -166,6 +171,41 @@ struct ServiceTests {
         let daemon = try Daemon.run(#"{"state_directory": "\#(state)"}"#)
         #expect(await daemon.ended() == 78)
         #expect(daemon.output.contains("run lark-gateway as a system user"))
+    }
+
+    @Test("systemd hears READY when the daemon works, WATCHDOG while it does, and STOPPING")
+    func systemd() async throws {
+        let stage = try await Stage()
+        let path = try TemporaryFolder.make("notify") + "/s"
+        let descriptor = socket(AF_UNIX, Int32(SOCK_DGRAM.rawValue), 0)
+        defer { close(descriptor) }
+        var address = sockaddr_un()
+        address.sun_family = sa_family_t(AF_UNIX)
+        withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: Array(path.utf8)) }
+        let bound = withUnsafePointer(to: &address) {
+            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                bind(descriptor, $0, socklen_t(MemoryLayout<sockaddr_un>.size))
+            }
+        }
+        try #require(bound == 0)
+        let heard = Recorder<String>()
+        @Sendable func hears(_ word: String) async throws -> Bool {
+            try await eventually {
+                var buffer = [UInt8](repeating: 0, count: 256)
+                let count = recv(descriptor, &buffer, buffer.count, Int32(MSG_DONTWAIT))
+                if count > 0 { heard.record(String(decoding: buffer[..<count], as: UTF8.self)) }
+                return heard.all.contains { $0.hasPrefix(word) }
+            }
+        }
+        let daemon = try Daemon(
+            ["run", "--config", try Daemon.file(stage.configuration())],
+            environment: ["NOTIFY_SOCKET": path, "WATCHDOG_USEC": "200000"])
+        #expect(try await hears("READY=1"))
+        #expect(try await hears("WATCHDOG=1"))
+        daemon.signal(SIGTERM)
+        #expect(try await hears("STOPPING=1"))
+        #expect(await daemon.ended() == 0)
+        await stage.end()
     }
 
     @Test("metrics, health and readiness are served on the port that the log names")

@@ -48,6 +48,50 @@ struct FaultTests {
         try await server.stop(mode: .immediate, deadline: .after(.seconds(30)))
     }
 
+    @Test("B16: an ack that gets lost brings a duplicate, which is acked 200 and changes nothing")
+    func lostAck() async throws {
+        var timing = Stage.quick
+        timing.ackTimeout = .milliseconds(300)
+        let stage = try await Stage(timing: timing)
+        let daemon = try await stage.start(stage.configuration())
+        await stage.simulator.loseAcks(1)
+        let id = await stage.say("once")
+        #expect(await stage.acked(id, [200]))
+        #expect(await stage.simulator.states(of: id).first?.attempts == 2)
+        #expect(try await stage.rows("SELECT count(*) FROM gateway.chat_message") == ["(1)"])
+        #expect(try await stage.rows("SELECT reason FROM gateway.inbound_audit") == ["(duplicate)"])
+        await stage.end(daemon)
+    }
+
+    @Test("C12: a notice that can't be sent is tried again; the flush stands")
+    func noticeFails() async throws {
+        let stage = try await Stage()
+        let daemon = try await stage.start(stage.configuration(runtime: nil))
+        await stage.simulator.failMessages([(status: 500, body: "oops"), (status: 429, body: #"{"code":99991400}"#)])
+        await stage.say("hello")
+        #expect(await stage.sent(1).count == 1)
+        #expect(daemon.events("outbox.retried").count == 2)
+        #expect(try await stage.rows("SELECT count(*) FROM gateway.pending_run") == ["(0)"])
+        #expect(try await stage.rows("SELECT attempts FROM gateway.outbox") == ["(3)"])
+        await stage.end(daemon)
+    }
+
+    @Test("a message that the platform refuses for good is dead, with what to do, and does not stop the next")
+    func deadMessage() async throws {
+        let stage = try await Stage()
+        let daemon = try await stage.start(stage.configuration())
+        let worker = try await stage.startWorker()
+        await stage.simulator.failMessages([
+            (status: 400, body: #"{"code":230002,"msg":"Bot can NOT be out of the chat"}"#)
+        ])
+        await stage.say("one")
+        #expect(try await daemon.logs("outbox.died"))
+        #expect(daemon.events("outbox.died").first?["error"].string?.contains("the bot is not in the chat") == true)
+        await stage.say("two")
+        #expect(await stage.sent(1).map(\.content) == [#"{"text":"two"}"#])
+        await stage.end(worker, daemon)
+    }
+
     @Test("C18, I4: after a kill -9 between the ack and the flush the run comes after the restart, once")
     func killed() async throws {
         let stage = try await Stage()

@@ -42,6 +42,32 @@ struct IngestTests {
         #expect(try await fixture.audit() == ["(unbound_user)", "(duplicate)", "(duplicate)"])
     }
 
+    @Test("I2: a replay that comes after its dedup row was pruned is still a duplicate")
+    func pruned() async throws {
+        let fixture = try await Fixture()
+        try await fixture.ingest(Fixture.message("om_1"))
+        try await fixture.pool.run("DELETE FROM gateway.inbound_dedup")
+        #expect(try await fixture.ingest(Fixture.message("om_1")).map(\.verdict) == [.duplicate])
+        #expect(try await fixture.pool.rows("SELECT count(*) FROM gateway.chat_message") == ["(1)"])
+    }
+
+    @Test("a replica gets again what it holds and asks for; what another one holds it does not")
+    func reacquired() async throws {
+        let fixture = try await Fixture()
+        #expect(
+            try await fixture.pool.rows(
+                "SELECT generation FROM gateway.acquire_leases('test', '{}', '{cli_a}', '90s')") == ["(2)"])
+        #expect(
+            try await fixture.pool.rows(
+                "SELECT generation FROM gateway.acquire_leases('other', '{}', '{cli_a}', '90s')"
+            )
+            .isEmpty)
+        #expect(
+            try await fixture.pool.rows(
+                "SELECT generation FROM gateway.acquire_leases('other', '{test}', '{cli_a}', '90s')") == ["(3)"],
+            "but what a dead one held, at once")
+    }
+
     @Test("B4: the same message under another installation is another message")
     func twoBots() async throws {
         let fixture = try await Fixture(apps: ["cli_a", "cli_b"])

@@ -1,9 +1,10 @@
 import AsyncRuntime
-import Gateway
 import Lark
 import Postgres
 import TestSupport
 import Testing
+
+@testable import Gateway
 
 @Suite("Windows become tasks, tasks become answers")
 struct TaskTests {
@@ -108,6 +109,67 @@ struct TaskTests {
         try await fixture.pool.run("UPDATE gateway.agent SET archived_at = now()")
         #expect(try await fixture.pool.rows("SELECT status FROM gateway.agent_task") == ["(cancelled)"])
         #expect(try await fixture.flush(session, force: false) == .agentArchived)
+    }
+
+    @Test("C24: archiving cancels the run under way: its reply is refused, and the chat gets one notice")
+    func archivedMeanwhile() async throws {
+        let fixture = try await Fixture()
+        let session = try #require(try await fixture.ingest(Fixture.message("om_1"))[0].session)
+        try await fixture.flush(session)
+        let task = try #require(try await fixture.claim())
+        try await fixture.ingest(Fixture.message("om_2"))
+        try await fixture.flush(session)
+        try await fixture.pool.run("UPDATE gateway.agent SET archived_at = now()")
+        await #expect(throws: PostgresError.self) {
+            try await fixture.repository.completeTask(task.id, worker: "w1", reply: "late")
+        }
+        #expect(try await fixture.flush(session, force: false) == .agentArchived)
+        #expect(try await fixture.flush(session, force: false) == .gone)
+        #expect(try await fixture.pool.rows("SELECT payload->>'notice' FROM gateway.outbox") == ["(agent_archived)"])
+        #expect(
+            try await fixture.pool.rows("SELECT status FROM gateway.agent_task ORDER BY id")
+                == ["(cancelled)", "(cancelled)"])
+        // Back again, it answers what was not answered.
+        try await fixture.pool.run("UPDATE gateway.agent SET archived_at = NULL")
+        try await fixture.flush(session)
+        #expect(fixture.contents(try await fixture.claim()).count == 2)
+    }
+
+    @Test("an agent without a runtime keeps the run under way: its worker may still answer")
+    func offlineMeanwhile() async throws {
+        let fixture = try await Fixture()
+        let session = try #require(try await fixture.ingest(Fixture.message("om_1"))[0].session)
+        try await fixture.flush(session)
+        let task = try #require(try await fixture.claim())
+        try await fixture.pool.run("UPDATE gateway.agent SET runtime_id = NULL")
+        try await fixture.repository.completeTask(task.id, worker: "w1", reply: "done")
+        #expect(try await fixture.pool.rows("SELECT kind FROM gateway.outbox") == ["(reply)"])
+    }
+
+    @Test("C17: a flush that takes too long is given up, and makes nothing")
+    func slowFlush() async throws {
+        let fixture = try await Fixture()
+        let session = try #require(try await fixture.ingest(Fixture.message("om_1"))[0].session)
+        let leases = LeaseTable()
+        leases.insert(fixture.lease)
+        var enqueuer = TaskEnqueuer(
+            repository: fixture.repository, leases: leases, outboxHasWork: Doorbell(), logger: LogRecorder().logger,
+            metrics: Metrics(), patience: .milliseconds(200))
+        try await fixture.pool.withConnection(deadline: .after(.seconds(20))) { [enqueuer] connection in
+            for sql in ["BEGIN", "SELECT FROM gateway.chat_session FOR UPDATE"] {
+                try await connection.query(
+                    Statement(name: "raw", sql: sql, isPrepared: false), deadline: .after(.seconds(20)))
+            }
+            let error = await #expect(throws: PostgresError.self) { try await enqueuer.flush([session], force: true) }
+            if case .deadlineExceeded? = error {} else { #expect(Bool(false), "\(String(describing: error))") }
+            try await connection.query(
+                Statement(name: "raw", sql: "COMMIT", isPrepared: false), deadline: .after(.seconds(20)))
+        }
+        #expect(try await fixture.pool.rows("SELECT count(*) FROM gateway.pending_run") == ["(1)"])
+        enqueuer.patience = .seconds(20)
+        guard case .queued = try await enqueuer.flush([session], force: true)[session] else {
+            return #expect(Bool(false))
+        }
     }
 
     @Test("C20: the notice of a topic answers its latest message there")

@@ -62,6 +62,7 @@ struct ConfigurationTests {
             ("", "not JSON"), ("[]", "found an array, expected an object"),
             (#"{"x": 1}"#, "x: unknown key; known here: database_url"),
             (#"{"database_url": 5}"#, "database_url: found a number, expected a string"),
+            (#"{"database_url": "host=h password"}"#, "database_url: neither a postgresql:// URI nor"),
             (#"{"transport": "pigeon"}"#, #"transport: found "pigeon", expected "auto" or "libcurl""#),
             (#"{"agents": {}}"#, "agents: found an object, expected an array"),
             (#"{"agents": [{"workspace": "w"}]}"#, "agents[0].name: missing, expected a string"),

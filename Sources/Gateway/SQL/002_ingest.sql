@@ -79,7 +79,12 @@ BEGIN
             ON CONFLICT DO NOTHING
             RETURNING installation_id, lark_message_id
         )
-        SELECT c.n, CASE WHEN c.occurrence > 1 OR f.lark_message_id IS NULL THEN 'duplicate' END AS verdict
+        -- A message outlives its dedup row, which is pruned by age.
+        SELECT c.n, CASE
+            WHEN c.occurrence > 1 OR f.lark_message_id IS NULL THEN 'duplicate'
+            WHEN EXISTS (SELECT FROM gateway.chat_message m
+                WHERE m.installation_id = c.installation AND m.lark_message_id = c.message_id) THEN 'duplicate'
+        END AS verdict
         FROM candidate c
         LEFT JOIN fresh f ON f.installation_id = c.installation AND f.lark_message_id = c.message_id
     LOOP

@@ -94,7 +94,8 @@ BEGIN
 END $$;
 
 -- Called when an agent got or lost its runtime, or was archived or brought back: sessions whose fate hangs on it get a
--- window that is due now, and the gateway decides anew.
+-- window that is due now, and the gateway decides anew. Archiving also cancels the runs under way: their workers are
+-- refused, and the chats get the notice instead of a reply.
 CREATE FUNCTION gateway.reconsider_sessions() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     IF NEW.runtime_id IS NOT NULL AND NEW.archived_at IS NULL THEN
@@ -103,15 +104,21 @@ BEGIN
         -- The sessions first: it is the order in which everybody else takes these locks.
         PERFORM FROM gateway.chat_session s
         JOIN gateway.agent_task t ON t.installation_id = s.installation_id AND t.session_id = s.id
-        WHERE t.agent_id = NEW.id AND t.status = 'queued'
+        WHERE t.agent_id = NEW.id AND t.status IN ('queued', 'claimed')
         ORDER BY s.installation_id, s.id FOR NO KEY UPDATE OF s;
         WITH withdrawn AS (
             UPDATE gateway.agent_task t SET status = 'cancelled', finished_at = now(), error = 'the agent went away'
-            WHERE t.agent_id = NEW.id AND t.status = 'queued'
-            RETURNING t.installation_id, t.session_id
+            FROM gateway.agent_task before
+            WHERE t.agent_id = NEW.id AND before.installation_id = t.installation_id AND before.id = t.id
+                AND (t.status = 'queued' OR (t.status = 'claimed' AND NEW.archived_at IS NOT NULL))
+            RETURNING t.installation_id, t.session_id, before.status AS was
+        ), released AS (
+            UPDATE gateway.chat_session s SET claimed_task_id = NULL, handed_position = s.answered_position
+            FROM withdrawn w
+            WHERE w.was = 'claimed' AND s.installation_id = w.installation_id AND s.id = w.session_id
         )
         INSERT INTO gateway.pending_run (installation_id, session_id, first_at, due_at)
-        SELECT w.installation_id, w.session_id, now(), now() FROM withdrawn w
+        SELECT DISTINCT w.installation_id, w.session_id, now(), now() FROM withdrawn w
         ON CONFLICT (installation_id, session_id) DO NOTHING;
         NOTIFY gateway_window;
         RETURN NULL;

@@ -1,5 +1,5 @@
 -- Takes over the given apps' installations that nobody holds, or whose lease ran out, or whose holder is known to be
--- dead. FOR UPDATE waits until every write under the old generation has ended; none can begin after it.
+-- dead; also what the holder itself has, and asks for again because it did not get to use it. FOR UPDATE waits until every write under the old generation has ended; none can begin after it.
 CREATE FUNCTION gateway.acquire_leases(p_holder text, p_dead_holders text[], p_app_ids text[], p_ttl interval)
 RETURNS TABLE (installation_id bigint, app_id text, generation bigint, bot_open_id text, bot_union_id text)
 LANGUAGE plpgsql AS $$
@@ -9,7 +9,7 @@ BEGIN
     WITH free AS (
         SELECT i.id FROM gateway.installation i
         WHERE i.app_id = ANY (p_app_ids) AND i.status = 'active'
-            AND (i.lease_holder IS NULL OR i.lease_expires_at < clock_timestamp()
+            AND (i.lease_holder IS NULL OR i.lease_holder = p_holder OR i.lease_expires_at < clock_timestamp()
                 OR i.lease_holder = ANY (p_dead_holders))
         ORDER BY i.id FOR UPDATE
     )

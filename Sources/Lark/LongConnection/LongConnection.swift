@@ -29,8 +29,9 @@ package actor LongConnection {
     private let receive: @Sendable (Delivery, LongConnection) async -> Void
     private let report: @Sendable (Event) -> Void
     private var isReceiving = true
-    /// The configuration can move the next wake-up forward.
+    /// The configuration and parts can move the next wake-up forward.
     private let wakeUp = Doorbell()
+    private var sleepsUntil: Duration = .zero
     private var end: End?
 
     private init(
@@ -119,7 +120,7 @@ package actor LongConnection {
                 case .message(.text(let text)): await perform(machine.receivedText(bytes: text.utf8.count, now: now))
                 case .ping, .pong, .closed, .failed: machine.received(now: now)
                 }
-                wakeUp.ring()
+                if machine.nextWakeUp < sleepsUntil { wakeUp.ring() }
                 guard end == nil else { return }
             }
         } catch WebSocketError.closed(let code, let reason) where [.normal, .goingAway].contains(code) {
@@ -133,7 +134,8 @@ package actor LongConnection {
 
     private func keepTime() async {
         while !Task.isCancelled, end == nil {
-            await wakeUp.wait(atMost: machine.nextWakeUp - now)
+            sleepsUntil = machine.nextWakeUp
+            await wakeUp.wait(atMost: sleepsUntil - now)
             await perform(machine.timePassed(now: now))
         }
     }

@@ -81,12 +81,12 @@ enum RunCommand {
     /// - Returns: false when a stop was asked for meanwhile.
     private static func prepare(_ gateway: Gateway, stop: AsyncEvent, logger: Logger) async throws -> Bool {
         var backoff = Backoff(initial: .seconds(1), maximum: .seconds(15))
-        let patience = Deadline.after(.seconds(60))
+        let patience = Deadline.after(.seconds(30))
         while !stop.isSet {
             do {
                 try await gateway.prepare()
                 return true
-            } catch PostgresError.connection(let reason) where !patience.hasPassed {
+            } catch PostgresError.connection(let reason) where !patience.hasPassed && mayPass(reason) {
                 logger.log(.databaseUnavailable(during: "start", PostgresError.connection(reason)))
                 let wait = max(backoff.next(), .milliseconds(500))
                 await withTaskGroup(of: Void.self) { group in
@@ -98,6 +98,12 @@ enum RunCommand {
             }
         }
         return false
+    }
+
+    /// What the server itself refuses (no such database, wrong password) stays refused, unless it is just starting.
+    private static func mayPass(_ reason: String) -> Bool {
+        guard reason.contains("FATAL:") else { return true }
+        return ["starting up", "shutting down", "recovery", "too many"].contains { reason.contains($0) }
     }
 }
 

@@ -1,5 +1,6 @@
 import Foundation
 import Gateway
+import Postgres
 
 /// The configuration file, checked whole.
 ///
@@ -43,6 +44,10 @@ struct Configuration: Sendable {
             "shutdown_timeout", "log", "metrics", "public_url",
         ])
         databaseURL = try keys["database_url"].map { try Secret.resolve($0, environment: environment) }
+        if let databaseURL, let node = keys["database_url"], !ConnectionText.isValid(databaseURL) {
+            // Not in libpq's words: they quote the text, and a password with it.
+            throw node.fail("neither a postgresql:// URI nor libpq's keyword=value text")
+        }
         stateDirectory = try keys["state_directory"]?.string() ?? environment["STATE_DIRECTORY"]
         _ = try keys["transport"]?.choice(of: Transport.self)
         if let node = keys["public_url"] { _ = try Self.url(node, try node.string()) }
