@@ -60,6 +60,7 @@ package final class Gateway: Sendable {
     package func run(until stop: AsyncEvent, started: @Sendable () async -> Void = {}) async -> Bool {
         let leases = LeaseTable()
         let outboxHasWork = Doorbell()
+        let outages = OutageLog(logger: logger)
         let lookNow = Doorbell()
         let enqueuer = TaskEnqueuer(
             repository: repository, leases: leases, outboxHasWork: outboxHasWork, logger: logger, metrics: metrics)
@@ -79,14 +80,14 @@ package final class Gateway: Sendable {
         let hub = Hub(
             parts: Hub.Parts(
                 repository: repository, leases: leases, batcher: batcher, dispatcher: dispatcher,
-                transport: transport, logger: logger, metrics: metrics),
+                transport: transport, outages: outages, logger: logger, metrics: metrics),
             identity: identity, installations: settings.installations, timing: settings.lease)
         let sender = OutboxSender(
             repository: repository, messenger: Messenger(repository: repository, apps: { hub.api(of: $0) }),
-            holder: identity.name, hasWork: outboxHasWork, logger: logger, metrics: metrics)
+            holder: identity.name, hasWork: outboxHasWork, outages: outages, logger: logger, metrics: metrics)
         let housekeeping = Housekeeping(
             repository: repository, leases: leases, batcher: batcher, outboxHasWork: outboxHasWork, lookNow: lookNow,
-            logger: logger, metrics: metrics)
+            outages: outages, logger: logger, metrics: metrics)
         let listener = Listener(
             url: settings.databaseURL, channels: ["gateway_outbox", "gateway_installation", "gateway_window"])
 
@@ -99,6 +100,7 @@ package final class Gateway: Sendable {
                 await listener.run { event in
                     switch event {
                     case .listening:
+                        outages.succeeded("listen")
                         outboxHasWork.ring()
                         lookNow.ring()
                         hub.scanNow.ring()
@@ -108,7 +110,7 @@ package final class Gateway: Sendable {
                         case "gateway_window": lookNow.ring()
                         default: hub.scanNow.ring()
                         }
-                    case .lost(let reason, _): self.logger.log(.listenLost(reason: reason))
+                    case .lost(let error, _): outages.failed("listen", error)
                     }
                 }
             },

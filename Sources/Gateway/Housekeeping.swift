@@ -9,6 +9,7 @@ struct Housekeeping: Sendable {
     let outboxHasWork: Doorbell
     /// Rung when a window may be due that this process has no timer for.
     let lookNow: Doorbell
+    let outages: OutageLog
     let logger: Logger
     let metrics: Metrics
 
@@ -24,13 +25,14 @@ struct Housekeeping: Sendable {
             metrics.set(.openWindows, to: batcher.openWindows)
             do {
                 try await sweep()
+                outages.succeeded("housekeeping")
                 if nextPrune <= .now {
                     while try await repository.pruneDedup(limit: Self.pruneBatch) == Self.pruneBatch {}
                     nextPrune = .now + Self.pruneEvery
                 }
             } catch {
                 guard !Task.isCancelled else { return }
-                logger.log(.databaseUnavailable(during: "housekeeping", error))
+                outages.failed("housekeeping", error)
                 try? await Task.sleep(for: .seconds(5))
             }
         }

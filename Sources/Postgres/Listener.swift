@@ -12,7 +12,7 @@ package struct Listener: Sendable {
         /// LISTEN is in force from now on; what was notified before is lost, so look once yourself.
         case listening
         case notified(Notification)
-        case lost(reason: String, retryIn: Duration)
+        case lost(any Error, retryIn: Duration)
     }
 
     private let url: String
@@ -46,7 +46,7 @@ package struct Listener: Sendable {
                 await connection?.close()
                 guard !Task.isCancelled else { return }
                 let wait = backoff.next()
-                await receive(.lost(reason: "\(error)", retryIn: wait))
+                await receive(.lost(error, retryIn: wait))
                 try? await Task.sleep(for: wait)
             }
         }

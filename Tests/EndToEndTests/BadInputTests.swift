@@ -176,30 +176,17 @@ struct ServiceTests {
     @Test("systemd hears READY when the daemon works, WATCHDOG while it does, and STOPPING")
     func systemd() async throws {
         let stage = try await Stage()
-        let path = try TemporaryFolder.make("notify") + "/s"
-        let descriptor = socket(AF_UNIX, Int32(SOCK_DGRAM.rawValue), 0)
-        defer { close(descriptor) }
-        var address = sockaddr_un()
-        address.sun_family = sa_family_t(AF_UNIX)
-        withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: Array(path.utf8)) }
-        let bound = withUnsafePointer(to: &address) {
-            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                bind(descriptor, $0, socklen_t(MemoryLayout<sockaddr_un>.size))
-            }
-        }
-        try #require(bound == 0)
+        let systemd = try NotifySocket()
         let heard = Recorder<String>()
         @Sendable func hears(_ word: String) async throws -> Bool {
             try await eventually {
-                var buffer = [UInt8](repeating: 0, count: 256)
-                let count = recv(descriptor, &buffer, buffer.count, Int32(MSG_DONTWAIT))
-                if count > 0 { heard.record(String(decoding: buffer[..<count], as: UTF8.self)) }
+                if let datagram = systemd.next() { heard.record(datagram) }
                 return heard.all.contains { $0.hasPrefix(word) }
             }
         }
         let daemon = try Daemon(
             ["run", "--config", try Daemon.file(stage.configuration())],
-            environment: ["NOTIFY_SOCKET": path, "WATCHDOG_USEC": "200000"])
+            environment: ["NOTIFY_SOCKET": systemd.path, "WATCHDOG_USEC": "200000"])
         #expect(try await hears("READY=1"))
         #expect(try await hears("WATCHDOG=1"))
         daemon.signal(SIGTERM)

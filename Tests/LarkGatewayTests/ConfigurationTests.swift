@@ -199,29 +199,13 @@ struct LogWriterTests {
 struct SystemdTests {
     @Test("READY, WATCHDOG and STOPPING reach the socket that systemd names")
     func notifies() throws {
-        let path = try TemporaryFolder.make("notify") + "/s"
-        let descriptor = socket(AF_UNIX, Int32(SOCK_DGRAM.rawValue), 0)
-        defer { close(descriptor) }
-        var address = sockaddr_un()
-        address.sun_family = sa_family_t(AF_UNIX)
-        withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: Array(path.utf8)) }
-        let bound = withUnsafePointer(to: &address) {
-            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                bind(descriptor, $0, socklen_t(MemoryLayout<sockaddr_un>.size))
-            }
-        }
-        #expect(bound == 0)
-        let notifier = SystemdNotifier(environment: ["NOTIFY_SOCKET": path, "WATCHDOG_USEC": "20000000"])
+        let systemd = try NotifySocket()
+        let notifier = SystemdNotifier(environment: ["NOTIFY_SOCKET": systemd.path, "WATCHDOG_USEC": "20000000"])
         #expect(notifier.watchdogInterval == .seconds(10))
         notifier.ready("1 installation")
         notifier.watchdog()
         notifier.stopping()
-        var received: [String] = []
-        for _ in 0..<3 {
-            var buffer = [UInt8](repeating: 0, count: 256)
-            let count = recv(descriptor, &buffer, buffer.count, Int32(MSG_DONTWAIT))
-            if count > 0 { received.append(String(decoding: buffer[..<count], as: UTF8.self)) }
-        }
+        let received = (0..<3).compactMap { _ in systemd.next() }
         #expect(
             received == ["READY=1\nSTATUS=1 installation", "WATCHDOG=1", "STOPPING=1\nSTATUS=flushing and closing"])
     }

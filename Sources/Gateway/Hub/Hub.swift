@@ -11,6 +11,7 @@ actor Hub {
         let batcher: RunBatcher
         let dispatcher: Dispatcher
         let transport: any WebSocketTransport
+        let outages: OutageLog
         let logger: Logger
         let metrics: Metrics
     }
@@ -76,9 +77,10 @@ actor Hub {
             var wait = timing.scanEvery * Double.random(in: 0.8...1.2)
             do {
                 try await scan()
+                parts.outages.succeeded("acquire_leases")
                 backoff.reset()
             } catch {
-                parts.logger.log(.databaseUnavailable(during: "acquire_leases", error))
+                parts.outages.failed("acquire_leases", error)
                 wait = max(backoff.next(), .milliseconds(200))
             }
             await scanNow.wait(atMost: wait)
@@ -132,11 +134,12 @@ actor Hub {
             do {
                 let held = try await parts.repository.renewLeases(holder: identity.name, ttl: timing.ttl)
                 trustedUntil = asked + timing.ttl
+                parts.outages.succeeded("renew_leases")
                 for lease in owned.values.map(\.supervisor.lease) where !held.contains(lease) {
                     lose(lease, reason: "another replica holds it, or it was revoked")
                 }
             } catch {
-                parts.logger.log(.databaseUnavailable(during: "renew_leases", error))
+                parts.outages.failed("renew_leases", error)
                 // One renewal's time is the margin.
                 guard ContinuousClock.now + timing.renewEvery > trustedUntil else { continue }
                 for lease in owned.values.map(\.supervisor.lease) {

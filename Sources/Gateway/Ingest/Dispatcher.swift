@@ -32,6 +32,8 @@ package actor Dispatcher {
     private let metrics: Metrics
     private var lanes: [IngestLane]
     private var isOverloaded = false
+    /// Messages acked 500 since the database failed.
+    private var failures = 0
     private var idleWaiters: [CheckedContinuation<Void, Never>] = []
 
     /// - Parameter fenced: told when the database says that this replica owns an installation no longer.
@@ -100,8 +102,15 @@ package actor Dispatcher {
     }
 
     private func settle(_ batch: [IngestLane.Item], _ outcomes: [Decision], took: Duration) async {
-        let failures = outcomes.compactMap { if case .failed(let error) = $0 { error } else { nil } }
-        if let error = failures.first { logger.log(.ingestFailed(messages: failures.count, error)) }
+        let errors = outcomes.compactMap { if case .failed(let error) = $0 { error } else { nil } }
+        if let error = errors.first {
+            // Once per outage: what failed comes again, and fails again.
+            if failures == 0 { logger.log(.ingestFailed(messages: errors.count, error)) }
+            failures += errors.count
+        } else if failures > 0 {
+            logger.log(.ingestRecovered(failures: failures))
+            failures = 0
+        }
         for (item, outcome) in zip(batch, outcomes) {
             switch outcome {
             case .failed:

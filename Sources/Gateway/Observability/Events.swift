@@ -45,8 +45,10 @@ extension LogEvent {
         Self(.warning, "database.unavailable", [("during", .text(during)), ("error", .text("\(error)"))])
     }
 
-    package static func listenLost(reason: String) -> Self {
-        Self(.warning, "database.unavailable", [("during", .text("listen")), ("error", .text(reason))])
+    static func databaseRecovered(during: String, failures: Int, lasted: Duration) -> Self {
+        Self(
+            .info, "database.recovered",
+            [("during", .text(during)), ("failures", .count(failures)), ("lasted_ms", .milliseconds(lasted))])
     }
 
     // MARK: Installations and leases
@@ -194,6 +196,10 @@ extension LogEvent {
                 ("messages", .count(messages)), ("error", .text("\(error)")),
                 ("hint", .text("acked 500: the platform delivers them again; check Postgres")),
             ])
+    }
+
+    static func ingestRecovered(failures: Int) -> Self {
+        Self(.info, "ingest.recovered", [("failures", .count(failures))])
     }
 
     static func ingestOverloaded(waiting: Int, bytes: Int) -> Self {

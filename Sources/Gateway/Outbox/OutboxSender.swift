@@ -8,6 +8,7 @@ struct OutboxSender: Sendable {
     let messenger: Messenger
     let holder: String
     let hasWork: Doorbell
+    let outages: OutageLog
     let logger: Logger
     let metrics: Metrics
 
@@ -27,10 +28,11 @@ struct OutboxSender: Sendable {
                     if free > 0 {
                         rows = try await repository.takeOutbox(
                             holder: holder, limit: free, visibility: Self.visibility)
+                        outages.succeeded("take_outbox")
                     }
                 } catch {
                     guard !Task.isCancelled else { break }
-                    logger.log(.databaseUnavailable(during: "take_outbox", error))
+                    outages.failed("take_outbox", error)
                     await hasWork.wait(atMost: .seconds(2))
                     continue
                 }
@@ -65,9 +67,10 @@ struct OutboxSender: Sendable {
         // What can't be recorded is sent again later with the same uuid: one message in the chat.
         for _ in 0..<3 {
             do {
-                return try await repository.settle(row, settlement)
+                try await repository.settle(row, settlement)
+                return outages.succeeded("settle_outbox")
             } catch {
-                logger.log(.databaseUnavailable(during: "settle_outbox", error))
+                outages.failed("settle_outbox", error)
                 try? await Task.sleep(for: .seconds(1))
             }
         }

@@ -22,11 +22,14 @@ struct Worker: Sendable {
     func run(until stop: AsyncEvent) async {
         let pool = Pool(url: url, size: concurrency + 1, applicationName: "lark-gateway worker")
         let repository = Repository(pool: pool)
+        let outages = OutageLog(logger: logger)
         let bells = (0..<concurrency).map { _ in Doorbell() }
         let listening = Task {
             await Listener(url: url, channels: ["gateway_task"]).run { event in
-                if case .lost(let reason, _) = event {
-                    logger.log(.listenLost(reason: reason))
+                switch event {
+                case .listening: outages.succeeded("listen")
+                case .lost(let error, _): outages.failed("listen", error)
+                case .notified: break
                 }
                 for bell in bells { bell.ring() }
             }
@@ -40,7 +43,7 @@ struct Worker: Sendable {
         await withTaskGroup(of: Void.self) { group in
             for (index, bell) in bells.enumerated() {
                 let name = "\(ProcessInfo.processInfo.hostName).\(getpid()).\(index)"
-                group.addTask { await work(as: name, repository, bell, stop) }
+                group.addTask { await work(as: name, repository, bell, stop, outages) }
             }
         }
         stopping.cancel()
@@ -50,18 +53,22 @@ struct Worker: Sendable {
         logger.log(LogEvent(.info, "worker.stopped", [("runtime_id", .text(runtime))]))
     }
 
-    private func work(as name: String, _ repository: Repository, _ bell: Doorbell, _ stop: AsyncEvent) async {
+    private func work(
+        as name: String, _ repository: Repository, _ bell: Doorbell, _ stop: AsyncEvent, _ outages: OutageLog
+    ) async {
         var backoff = Backoff(initial: .milliseconds(500), maximum: .seconds(10))
         while !stop.isSet {
             do {
-                if let task = try await repository.claimTask(runtime: runtime, worker: name, lease: lease) {
+                let task = try await repository.claimTask(runtime: runtime, worker: name, lease: lease)
+                outages.succeeded("claim_task")
+                if let task {
                     await perform(task, as: name, repository)
                 } else {
                     await bell.wait(atMost: Self.pollEvery)
                 }
                 backoff.reset()
             } catch {
-                logger.log(.databaseUnavailable(during: "claim_task", error))
+                outages.failed("claim_task", error)
                 await bell.wait(atMost: max(backoff.next(), .milliseconds(100)))
             }
         }
