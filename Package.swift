@@ -18,8 +18,10 @@ let package = Package(
             name: "CLibmicrohttpd", pkgConfig: "libmicrohttpd",
             providers: [.apt(["libmicrohttpd-dev"]), .brew(["libmicrohttpd"])]),
 
+        .systemLibrary(name: "CEpoll"),
+
         // What waits: deadlines, readiness of descriptors, timers, backoff, child processes.
-        .target(name: "AsyncRuntime"),
+        .target(name: "AsyncRuntime", dependencies: ["CEpoll"]),
         .target(name: "Postgres", dependencies: ["AsyncRuntime", "CLibpq"]),
         .target(name: "WebSocket", dependencies: ["AsyncRuntime", "CLibcurl"]),
         .target(name: "HTTPServer", dependencies: ["AsyncRuntime", "CLibmicrohttpd"]),

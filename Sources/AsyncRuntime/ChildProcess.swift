@@ -24,7 +24,6 @@ package struct SpawnError: Error, Sendable, CustomStringConvertible {
 /// so a server that `pg_ctl` left in the background never ends it.
 package enum ChildProcess {
     private static let spawnLock = Mutex(())
-    private static let queue = DispatchQueue(label: "child-process")
 
     /// - Parameter environment: nil: ours.
     /// - Parameter collectsOutput: false where the child leaves something running that would hold the pipes open.
@@ -178,7 +177,7 @@ package enum ChildProcess {
         guard let descriptor else { return Data() }
         let readiness = prepare(descriptor)
         defer {
-            readiness.invalidate {}
+            readiness.invalidate()
             close(descriptor)
         }
         var data = Data()
@@ -214,14 +213,14 @@ package enum ChildProcess {
                     break
                 }
             }
-            readiness.invalidate {}
+            readiness.invalidate()
             close(descriptor)
         }
     }
 
     private static func prepare(_ descriptor: Int32) -> SocketReadiness {
         _ = fcntl(descriptor, F_SETFL, fcntl(descriptor, F_GETFL) | O_NONBLOCK)
-        return SocketReadiness(descriptor: descriptor, queue: queue)
+        return SocketReadiness(descriptor: descriptor)
     }
 
     /// The child's end closes the pipes, and a cancelled task ends the child: so this wait needs no end of its own.

@@ -1,20 +1,12 @@
 import Dispatch
+import Glibc
 import Synchronization
-
-#if canImport(Glibc)
-    import Glibc
-#else
-    import Darwin
-#endif
 
 /// Waits until a descriptor can be read or written. One wait per direction at a time: a second one ends the first as
 /// cancelled.
 ///
 /// It watches a duplicate of the descriptor: a library may close its own at any time (libpq does when the server hangs
-/// up), and libdispatch, which knows sources by their number, would mix up the next descriptor of that number with it.
-///
-/// Each wait asks poll(2) first: on Linux, libdispatch takes a source away for good with the first event that says hang
-/// up, though there may be bytes to read before the end of the stream.
+/// up), and the number would be somebody else's then.
 package final class SocketReadiness: Sendable {
     package enum Direction: Int, Sendable { case read = 0, write = 1 }
     package enum Outcome: Sendable { case ready, deadlineExceeded, cancelled, invalidated }
@@ -30,45 +22,32 @@ package final class SocketReadiness: Sendable {
         var waiters: [Waiter?] = [nil, nil]
         /// A cancellation that came before its waiter was in place.
         var cancelledEarly: UInt64?
-        var invalidated = false
+        /// nil before the first wait.
+        var token: Poller.Token?
+        var isInvalidated = false
+        var timers: [Timer?] = [nil, nil]
+    }
+
+    /// A dispatch timer may be scheduled and cancelled from any thread; it is only used under the lock.
+    private struct Timer: @unchecked Sendable {
+        let source: any DispatchSourceTimer
     }
 
     private let state = Mutex(State())
-    // Dispatch sources are thread-safe objects of libdispatch (retain, resume, suspend and cancel may come from any
-    // thread); Swift has not annotated them. They are made in `init` and never replaced.
-    nonisolated(unsafe) private let sources: [any DispatchSourceProtocol]
-    nonisolated(unsafe) private let timers: [any DispatchSourceTimer]
-
     private let descriptor: Int32
+    private static let timerQueue = DispatchQueue(label: "deadlines")
 
-    package init(descriptor original: Int32, queue: DispatchQueue) {
-        // Where no descriptor is left, the original is better than none.
-        let duplicate = fcntl(original, F_DUPFD_CLOEXEC, 0)
-        descriptor = duplicate
-        let watched = duplicate >= 0 ? duplicate : original
-        let read = DispatchSource.makeReadSource(fileDescriptor: watched, queue: queue)
-        let write = DispatchSource.makeWriteSource(fileDescriptor: watched, queue: queue)
-        sources = [read, write]
-        timers = [DispatchSource.makeTimerSource(queue: queue), DispatchSource.makeTimerSource(queue: queue)]
-        for direction in [Direction.read, .write] {
-            sources[direction.rawValue].setEventHandler { [weak self] in self?.finish(direction, id: nil, .ready) }
-            timers[direction.rawValue].setEventHandler { [weak self] in
-                self?.finish(direction, id: nil, .deadlineExceeded)
-            }
-            timers[direction.rawValue].schedule(deadline: .distantFuture)
-            timers[direction.rawValue].activate()
-        }
+    package init(descriptor original: Int32) {
+        descriptor = fcntl(original, F_DUPFD_CLOEXEC, 0)
     }
 
-    /// Suspended sources must be resumed before they are cancelled and released.
     deinit {
-        invalidate {}
+        invalidate()
     }
 
     /// Returns as soon as the descriptor is ready, the deadline has passed, the task is cancelled or the object is
-    /// invalidated, whichever is first. Ready wins over a deadline that has passed already.
+    /// invalidated, whichever is first. Ready means that a read or write will not block: the end of the stream, too.
     package func wait(for direction: Direction, until deadline: Deadline?) async -> Outcome {
-        if isReady(direction) { return .ready }
         let id = state.withLock { state in
             state.nextID += 1
             return state.nextID
@@ -82,35 +61,63 @@ package final class SocketReadiness: Sendable {
         }
     }
 
-    private func isReady(_ direction: Direction) -> Bool {
-        state.withLock { state in
-            // Once it is invalidated the number may be somebody else's.
-            guard !state.invalidated, descriptor >= 0 else { return false }
-            var request = pollfd(fd: descriptor, events: Int16(direction == .read ? POLLIN : POLLOUT), revents: 0)
-            return poll(&request, 1, 0) > 0
+    /// Ends every wait with `.invalidated`, for good. Later calls do nothing.
+    package func invalidate() {
+        let waiters = state.withLock { state -> [Waiter?] in
+            guard !state.isInvalidated else { return [] }
+            state.isInvalidated = true
+            if let token = state.token { Poller.shared.remove(descriptor, token) }
+            if descriptor >= 0 { close(descriptor) }
+            for timer in state.timers { timer?.source.cancel() }
+            defer { state.waiters = [nil, nil] }
+            return state.waiters
         }
+        for waiter in waiters { waiter?.continuation.resume(returning: .invalidated) }
     }
 
     private func register(_ direction: Direction, _ waiter: Waiter) {
         let (early, replaced): (Outcome?, Waiter?) = state.withLock { state in
-            if state.invalidated { return (.invalidated, nil) }
+            // Without a duplicate (no descriptor is left in the process) nothing can be waited for.
+            if state.isInvalidated || descriptor < 0 { return (.invalidated, nil) }
             if state.cancelledEarly == waiter.id {
                 state.cancelledEarly = nil
                 return (.cancelled, nil)
             }
             let replaced = state.waiters[direction.rawValue]
             state.waiters[direction.rawValue] = waiter
-            if let deadline = waiter.deadline { arm(direction, deadline) }
-            if replaced == nil { sources[direction.rawValue].resume() }
+            setTimer(direction, waiter.deadline, &state)
+            arm(&state)
             return (nil, replaced)
         }
         replaced?.continuation.resume(returning: .cancelled)
         if let early { waiter.continuation.resume(returning: early) }
     }
 
-    private func arm(_ direction: Direction, _ deadline: Deadline) {
-        timers[direction.rawValue].schedule(
-            deadline: .now() + deadline.remaining.dispatchInterval, leeway: .milliseconds(1))
+    /// Asks the poller for what is waited for.
+    private func arm(_ state: inout State) {
+        let token =
+            state.token
+            ?? Poller.shared.register(descriptor) { [weak self] reads, writes in
+                if reads { self?.finish(.read, id: nil, .ready) }
+                if writes { self?.finish(.write, id: nil, .ready) }
+            }
+        state.token = token
+        let (read, write) = (state.waiters[0] != nil, state.waiters[1] != nil)
+        if read || write { Poller.shared.arm(descriptor, token, read: read, write: write) }
+    }
+
+    private func setTimer(_ direction: Direction, _ deadline: Deadline?, _ state: inout State) {
+        guard let deadline else {
+            state.timers[direction.rawValue]?.source.schedule(deadline: .distantFuture)
+            return
+        }
+        let known = state.timers[direction.rawValue]
+        let timer = known ?? Timer(source: DispatchSource.makeTimerSource(queue: Self.timerQueue))
+        timer.source.schedule(deadline: .now() + deadline.remaining.dispatchInterval, leeway: .milliseconds(1))
+        guard known == nil else { return }
+        timer.source.setEventHandler { [weak self] in self?.finish(direction, id: nil, .deadlineExceeded) }
+        timer.source.activate()
+        state.timers[direction.rawValue] = timer
     }
 
     /// Ends the wait of a direction, once; of `id` alone where it is given.
@@ -122,44 +129,15 @@ package final class SocketReadiness: Sendable {
             }
             // A timer event that was under way when the wait before ended.
             if outcome == .deadlineExceeded, let deadline = waiter.deadline, !deadline.hasPassed {
-                arm(direction, deadline)
+                setTimer(direction, deadline, &state)
                 return nil
             }
             state.waiters[direction.rawValue] = nil
-            sources[direction.rawValue].suspend()
-            timers[direction.rawValue].schedule(deadline: .distantFuture)
+            if waiter.deadline != nil { setTimer(direction, nil, &state) }
+            // One event was asked for, for both directions: the other one still waits.
+            arm(&state)
             return waiter
         }
         waiter?.continuation.resume(returning: outcome)
     }
-
-    /// Ends every wait with `.invalidated`, and calls `closed` when no event can come any more. Later calls do nothing.
-    package func invalidate(_ closed: @escaping @Sendable () -> Void) {
-        let (first, waiters): (Bool, [Waiter]) = state.withLock { state in
-            guard !state.invalidated else { return (false, []) }
-            state.invalidated = true
-            let waiters = state.waiters
-            state.waiters = [nil, nil]
-            let cancellations = DispatchGroup()
-            for (source, waiter) in zip(sources, waiters) {
-                cancellations.enter()
-                source.setCancelHandler { cancellations.leave() }
-                source.cancel()
-                if waiter == nil { source.resume() }
-            }
-            for timer in timers { timer.cancel() }
-            let descriptor = descriptor
-            cancellations.notify(queue: .global()) {
-                if descriptor >= 0 { closeDescriptor(descriptor) }
-                closed()
-            }
-            return (true, waiters.compactMap { $0 })
-        }
-        guard first else { return }
-        for waiter in waiters { waiter.continuation.resume(returning: .invalidated) }
-    }
-}
-
-private func closeDescriptor(_ descriptor: Int32) {
-    close(descriptor)
 }

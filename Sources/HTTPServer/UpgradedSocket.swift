@@ -8,10 +8,11 @@ import Synchronization
 package final class UpgradedSocket: Sendable {
     private let descriptor: Int32
     private let readiness: SocketReadiness
-    // libmicrohttpd's handle: used once, in `close`, when no dispatch source watches the descriptor any more.
+    // libmicrohttpd's handle: used once, in `close`.
     nonisolated(unsafe) private let handle: OpaquePointer
     /// What the peer sent right behind its request.
     private let early: Mutex<[UInt8]>
+    private let isOpen = Atomic(true)
     private let onClose: @Sendable () -> Void
 
     init(descriptor: Int32, handle: OpaquePointer, early: [UInt8], onClose: @escaping @Sendable () -> Void) {
@@ -20,7 +21,7 @@ package final class UpgradedSocket: Sendable {
         self.early = Mutex(early)
         self.onClose = onClose
         _ = fcntl(descriptor, F_SETFL, fcntl(descriptor, F_GETFL) | O_NONBLOCK)
-        readiness = SocketReadiness(descriptor: descriptor, queue: DispatchQueue(label: "http.upgraded"))
+        readiness = SocketReadiness(descriptor: descriptor)
     }
 
     /// Some bytes; empty at the end of the stream or when the connection is broken, closed or the task cancelled.
@@ -64,9 +65,9 @@ package final class UpgradedSocket: Sendable {
 
     /// Ends the connection; later calls do nothing.
     package func close() {
-        readiness.invalidate {
-            _ = lgw_http_close_upgraded(self.handle)
-            self.onClose()
-        }
+        guard isOpen.exchange(false, ordering: .acquiringAndReleasing) else { return }
+        readiness.invalidate()
+        _ = lgw_http_close_upgraded(handle)
+        onClose()
     }
 }

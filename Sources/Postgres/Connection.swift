@@ -17,7 +17,7 @@ package actor Connection {
     nonisolated let executor: QueueExecutor
     package nonisolated var unownedExecutor: UnownedSerialExecutor { executor.asUnownedSerialExecutor() }
 
-    /// `nil` once it is closed. Used only on the actor; freed when no dispatch source watches its socket any more.
+    /// `nil` once it is closed. Used only on the actor.
     private var handle: OpaquePointer?
     private var readiness: SocketReadiness?
     private var prepared: Set<String> = []
@@ -51,11 +51,9 @@ package actor Connection {
     package func close() {
         guard let handle else { return }
         self.handle = nil
-        let bits = UInt(bitPattern: handle)
-        guard let readiness else { return PQfinish(handle) }
-        self.readiness = nil
-        // The socket may be closed only after the dispatch sources have let go of it.
-        readiness.invalidate { PQfinish(OpaquePointer(bitPattern: bits)) }
+        readiness?.invalidate()
+        readiness = nil
+        PQfinish(handle)
     }
 
     isolated deinit {
@@ -81,9 +79,9 @@ package actor Connection {
         while next != PGRES_POLLING_OK {
             guard next != PGRES_POLLING_FAILED else { throw connectionError() }
             // The socket can be another one after each step (several hosts, several addresses).
-            let step = SocketReadiness(descriptor: PQsocket(handle), queue: executor.queue)
+            let step = SocketReadiness(descriptor: PQsocket(handle))
             let outcome = await step.wait(for: next == PGRES_POLLING_READING ? .read : .write, until: deadline)
-            await withCheckedContinuation { done in step.invalidate { done.resume() } }
+            step.invalidate()
             guard self.handle != nil else { throw PostgresError.connection("closed while connecting") }
             switch outcome {
             case .ready: next = PQconnectPoll(handle)
@@ -95,7 +93,7 @@ package actor Connection {
         PQsetnonblocking(handle, 1)
         // Notices go to stderr by default, and would break into the log.
         PQsetNoticeProcessor(handle, { _, _ in }, nil)
-        readiness = SocketReadiness(descriptor: PQsocket(handle), queue: executor.queue)
+        readiness = SocketReadiness(descriptor: PQsocket(handle))
     }
 
     private func connectionError() -> PostgresError {

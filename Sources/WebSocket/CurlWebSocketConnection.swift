@@ -2,7 +2,7 @@ import AsyncRuntime
 import CLibcurl
 import Foundation
 
-/// A WebSocket connection whose bytes libcurl moves. The actor runs on a queue of its own, which also watches the socket.
+/// A WebSocket connection whose bytes libcurl moves. The actor runs on a queue of its own.
 actor CurlWebSocketConnection: WebSocketConnection {
     private nonisolated let executor = QueueExecutor(label: "websocket.connection")
     nonisolated var unownedExecutor: UnownedSerialExecutor { executor.asUnownedSerialExecutor() }
@@ -26,7 +26,7 @@ actor CurlWebSocketConnection: WebSocketConnection {
     init(socket: CurlSocket, options: WebSocketOptions) {
         self.socket = socket
         self.options = options
-        readiness = SocketReadiness(descriptor: socket.descriptor, queue: executor.queue)
+        readiness = SocketReadiness(descriptor: socket.descriptor)
         machine = WebSocketProtocol(role: .client, maxMessageBytes: options.maxMessageBytes)
     }
 
@@ -194,7 +194,7 @@ actor CurlWebSocketConnection: WebSocketConnection {
     private func free() {
         guard !isFreed else { return }
         isFreed = true
-        let socket = socket
-        readiness.invalidate { curl_easy_cleanup(socket.handle) }
+        readiness.invalidate()
+        curl_easy_cleanup(socket.handle)
     }
 }

@@ -75,7 +75,7 @@ struct WaitingTests {
         var ends: [Int32] = [0, 0]
         try #require(pipe(&ends) == 0)
         let (reading, writing) = (ends[0], ends[1])
-        let readiness = SocketReadiness(descriptor: reading, queue: DispatchQueue(label: "test"))
+        let readiness = SocketReadiness(descriptor: reading)
         #expect(await readiness.wait(for: .read, until: .after(.milliseconds(10))) == .deadlineExceeded)
         let cancelled = Task { await readiness.wait(for: .read, until: nil) }
         cancelled.cancel()
@@ -91,7 +91,7 @@ struct WaitingTests {
         close(reading)
         close(writing)
         #expect(await readiness.wait(for: .read, until: .after(.seconds(20))) == .ready)
-        await withCheckedContinuation { done in readiness.invalidate { done.resume() } }
+        readiness.invalidate()
         #expect(await readiness.wait(for: .read, until: nil) == .invalidated)
     }
 }
@@ -149,7 +149,7 @@ struct EndOfStreamTests {
         var ends: [Int32] = [0, 0]
         try #require(socketpair(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0, &ends) == 0)
         let (ours, theirs) = (ends[0], ends[1])
-        let readiness = SocketReadiness(descriptor: ours, queue: DispatchQueue(label: "test"))
+        let readiness = SocketReadiness(descriptor: ours)
         async let first = readiness.wait(for: .read, until: .after(.seconds(20)))
         await Task.yield()
         var bytes: [UInt8] = [1, 2]
@@ -161,6 +161,32 @@ struct EndOfStreamTests {
             #expect(read(ours, &bytes, 1) == expected)
         }
         close(ours)
-        readiness.invalidate {}
+        readiness.invalidate()
+    }
+}
+
+@Suite("Many streams that end")
+struct HangUpStormTests {
+    @Test("eight tasks that open, hang up and let go 2,000 times each neither crash nor hang")
+    func storm() async {
+        await withTaskGroup(of: Void.self) { group in
+            for _ in 0..<8 {
+                group.addTask {
+                    for _ in 0..<2_000 {
+                        var ends: [Int32] = [0, 0]
+                        guard socketpair(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0, &ends) == 0 else { return }
+                        let (ours, theirs) = (ends[0], ends[1])
+                        let readiness = SocketReadiness(descriptor: ours)
+                        async let read = readiness.wait(for: .read, until: .after(.seconds(20)))
+                        async let written = readiness.wait(for: .write, until: .after(.seconds(20)))
+                        close(theirs)
+                        #expect(await read == .ready)
+                        #expect(await written == .ready)
+                        readiness.invalidate()
+                        close(ours)
+                    }
+                }
+            }
+        }
     }
 }

@@ -1,0 +1,67 @@
+import CEpoll
+import Synchronization
+
+/// One thread that waits for every descriptor of the process (epoll(7)).
+///
+/// Not DispatchSource: on Linux, libdispatch (Swift 6.3) takes a source away for good with the first event that says hang
+/// up, and unregistering such sources from two queues corrupts its lists: 8 queues that open a socket pair, hang up and
+/// cancel, over and over, crash within seconds in `_dispatch_unote_unregister_muxed`.
+final class Poller: Sendable {
+    static let shared = Poller()
+
+    /// Names a registration. Never used twice, so that an event that comes late is nobody's.
+    typealias Token = UInt64
+
+    private static let batch = 256
+
+    private struct State {
+        var nextToken: Token = 1
+        var handlers: [Token: @Sendable (_ reads: Bool, _ writes: Bool) -> Void] = [:]
+    }
+
+    private let descriptor = lgw_epoll_create()
+    private let state = Mutex(State())
+
+    private init() {
+        BlockingCall.start { [self] in run() }
+    }
+
+    /// Registers a descriptor, armed for nothing. `handler` is called on the poller's thread and must not block.
+    func register(_ watched: Int32, handler: @escaping @Sendable (_ reads: Bool, _ writes: Bool) -> Void) -> Token {
+        let token = state.withLock { state in
+            defer { state.nextToken += 1 }
+            state.handlers[state.nextToken] = handler
+            return state.nextToken
+        }
+        control(lgw_epoll_add, watched, token)
+        return token
+    }
+
+    /// Asks for one event; replaces what was asked for before. What is ready already is an event.
+    func arm(_ watched: Int32, _ token: Token, read: Bool, write: Bool) {
+        control(lgw_epoll_modify, watched, token, read: read, write: write)
+    }
+
+    /// Call before the descriptor is closed.
+    func remove(_ watched: Int32, _ token: Token) {
+        control(lgw_epoll_delete, watched, token)
+        _ = state.withLock { $0.handlers.removeValue(forKey: token) }
+    }
+
+    private func control(
+        _ operation: some BinaryInteger, _ watched: Int32, _ token: Token, read: Bool = false, write: Bool = false
+    ) {
+        _ = lgw_epoll_control(descriptor, Int32(operation), watched, read ? 1 : 0, write ? 1 : 0, token)
+    }
+
+    private func run() {
+        var ready = [lgw_epoll_ready](repeating: lgw_epoll_ready(), count: Self.batch)
+        while true {
+            let count = lgw_epoll_wait(descriptor, &ready, Int32(Self.batch))
+            guard count > 0 else { continue }
+            for event in ready[..<Int(count)] {
+                state.withLock { $0.handlers[event.token] }?(event.reads != 0, event.writes != 0)
+            }
+        }
+    }
+}
