@@ -46,13 +46,17 @@ actor SimulatorConnection {
 
     /// A clean close, or a TCP reset.
     func cut(reset: Bool) async {
-        if reset {
+        guard !reset else {
             socket.resetOnClose()
-        } else {
-            machine.close(.goingAway, reason: "simulated cut")
-            await flush()
+            return socket.close()
         }
-        socket.close()
+        machine.close(.goingAway, reason: "simulated cut")
+        await flush()
+        // `run` ends with the peer's answer. Closing at once would be a reset, if bytes of the peer were unread.
+        Task { [socket] in
+            try? await Task.sleep(for: .seconds(2))
+            socket.close()
+        }
     }
 
     private func flush() async {

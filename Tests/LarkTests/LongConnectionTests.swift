@@ -85,6 +85,25 @@ struct LongConnectionMachineTests {
     }
 }
 
+@Suite("The end of a long connection")
+struct LongConnectionEndTests {
+    @Test("D4: 1000 and 1001 are normal, every other end is a failure, and a cancellation is our own stop")
+    func ends() {
+        func word(_ error: any Error) -> String {
+            switch LongConnection.end(error) {
+            case .normal: "normal"
+            case .failed: "failed"
+            case .stopped: "stopped"
+            }
+        }
+        #expect(word(WebSocketError.closed(.normal, reason: "")) == "normal")
+        #expect(word(WebSocketError.closed(.goingAway, reason: "x")) == "normal")
+        #expect(word(WebSocketError.closed(.protocolError, reason: "")) == "failed")
+        #expect(word(WebSocketError.lost("reset")) == "failed")
+        #expect(word(CancellationError()) == "stopped")
+    }
+}
+
 @Suite("The bootstrap's answers")
 struct EndpointTests {
     private func read(_ status: Int, _ body: String) throws(ConnectFailure) -> Endpoint {

@@ -14,7 +14,7 @@ package final class RunBatcher: Sendable {
         var windows: SilenceWindows
         var isTerminal = false
         var flushesUnderWay = 0
-        var backoff = Backoff(initial: .milliseconds(500), maximum: .seconds(30))
+        var backoff = Backoff(initial: .milliseconds(500), maximum: .seconds(5))
         /// Who waits until no flush is under way.
         var waiters: [CheckedContinuation<Void, Never>] = []
     }

@@ -123,12 +123,17 @@ package actor LongConnection {
                 if machine.nextWakeUp < sleepsUntil { wakeUp.ring() }
                 guard end == nil else { return }
             }
-        } catch WebSocketError.closed(let code, let reason) where [.normal, .goingAway].contains(code) {
-            finish(.normal("closed by the server: \(code.rawValue) \(reason)"))
-        } catch is CancellationError {
-            finish(.stopped)
         } catch {
-            finish(.failed("\(error)"))
+            finish(Self.end(error))
+        }
+    }
+
+    /// A server that closes with 1000 or 1001 does what servers do, whether a read or a write finds out first.
+    static func end(_ error: any Error) -> End {
+        switch error {
+        case WebSocketError.closed(let code, _) where [.normal, .goingAway].contains(code): .normal("\(error)")
+        case is CancellationError: .stopped
+        default: .failed("\(error)")
         }
     }
 
@@ -147,7 +152,7 @@ package actor LongConnection {
                 do {
                     try await socket.send(.binary(frame.encoded()))
                 } catch {
-                    finish(.failed("\(error)"))
+                    finish(Self.end(error))
                 }
             case .deliver(let delivery): await receive(delivery, self)
             case .drop(let dropped): report(.dropped(dropped))
