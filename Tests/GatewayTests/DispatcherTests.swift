@@ -118,8 +118,10 @@ struct DispatcherTests {
             ])
     }
 
-    @Test("a deadlock is tried again at once")
-    func deadlock() async throws {
+    @Test(
+        "a deadlock, and a constraint that another commit broke, are tried again at once",
+        arguments: ["40P01", "23503"])
+    func passing(sqlState: String) async throws {
         let calls = Mutex(0)
         let bench = Bench { rows, _ in
             let call = calls.withLock { count in
@@ -128,7 +130,7 @@ struct DispatcherTests {
             }
             guard call > 2 else {
                 throw PostgresError.statement(
-                    StatementError(statement: "x", sqlState: "40P01", message: "", detail: nil, constraint: nil))
+                    StatementError(statement: "x", sqlState: sqlState, message: "", detail: nil, constraint: nil))
             }
             return Self.stored(rows)
         }

@@ -77,9 +77,11 @@ struct ConnectionTests {
 
     @Test("cancelling the task cancels the statement")
     func cancellation() async throws {
-        let connection = try await connect()
+        let url = try await TestPostgres.makeEmptyDatabase()
+        let connection = try await Connection.connect(
+            to: url, applicationName: "tests", deadline: .after(.seconds(20)))
         let task = Task { try await connection.query(statement("SELECT pg_sleep(60)"), deadline: .after(.seconds(60))) }
-        try await Task.sleep(for: .milliseconds(50))
+        #expect(try await sleeps(in: url))
         task.cancel()
         await #expect(throws: CancellationError.self) { try await task.value }
         #expect(try await connection.query(statement("SELECT 1 AS one"), deadline: .after(.seconds(5))).count == 1)
@@ -141,14 +143,15 @@ struct PoolTests {
 
     @Test("waiting for a free connection ends at the deadline, and by cancellation")
     func waiting() async throws {
-        let pool = Pool(url: try await TestPostgres.makeEmptyDatabase(), size: 1)
+        let url = try await TestPostgres.makeEmptyDatabase()
+        let pool = Pool(url: url, size: 1)
         let holder = Task { try await pool.run("SELECT pg_sleep(30)") }
-        try await Task.sleep(for: .milliseconds(200))
+        #expect(try await sleeps(in: url))
         await #expect(throws: PostgresError.self) {
             try await pool.query(Statement(name: "one", sql: "SELECT 1"), deadline: .after(.milliseconds(50)))
         }
+        // Whether it waits already or not yet: a cancelled caller gets no connection.
         let waiter = Task { try await pool.run("SELECT 1") }
-        try await Task.sleep(for: .milliseconds(50))
         waiter.cancel()
         await #expect(throws: CancellationError.self) { try await waiter.value }
         holder.cancel()
@@ -267,4 +270,19 @@ struct PrivatePostgresTests {
         }
         #expect("\(try #require(error))".contains("system user"))
     }
+}
+
+/// Waits until a statement of the database sleeps on the server.
+private func sleeps(in url: String) async throws -> Bool {
+    let observer = Pool(url: url, size: 1, applicationName: "observer")
+    let found = try await eventually {
+        try await !observer.rows(
+            """
+            SELECT 1 FROM pg_stat_activity
+            WHERE datname = current_database() AND wait_event = 'PgSleep' AND state = 'active'
+            """
+        ).isEmpty
+    }
+    await observer.close()
+    return found
 }

@@ -132,7 +132,10 @@ actor Hub {
             guard !Task.isCancelled else { return }
             let asked = ContinuousClock.now
             do {
-                let held = try await parts.repository.renewLeases(holder: identity.name, ttl: timing.ttl)
+                let held = try await parts.repository.renewLeases(
+                    holder: identity.name, ttl: timing.ttl,
+                    // An answer that comes after the lease could have ended is of no use.
+                    within: min(.seconds(10), max(.milliseconds(100), asked.duration(to: trustedUntil))))
                 trustedUntil = asked + timing.ttl
                 parts.outages.succeeded("renew_leases")
                 for lease in owned.values.map(\.supervisor.lease) where !held.contains(lease) {

@@ -163,12 +163,15 @@ package actor Dispatcher {
         }
     }
 
-    /// Deadlocks and serialization failures (class 40) pass at once.
+    /// Deadlocks and serialization failures (class 40) pass at once; so does a constraint (class 23) that somebody else's
+    /// commit in the middle of ours broke, a member that was removed just now for one.
     private func storeRetrying(_ rows: [IngestRow], _ deadline: Deadline) async throws -> [IngestResult] {
         for _ in 0..<3 {
             do {
                 return try await store(rows, deadline)
-            } catch PostgresError.statement(let error) where error.sqlState.hasPrefix("40") {
+            } catch PostgresError.statement(let error)
+                where error.sqlState.hasPrefix("40") || error.sqlState.hasPrefix("23")
+            {
                 continue
             }
         }

@@ -27,8 +27,8 @@ extension Repository {
     }
 
     /// - Returns: what the holder still owns.
-    func renewLeases(holder: String, ttl: Duration) async throws -> Set<Lease> {
-        Set(try await run(SQL.renewLeases, [.text(holder), .interval(ttl)]).map(Self.lease))
+    func renewLeases(holder: String, ttl: Duration, within patience: Duration) async throws -> Set<Lease> {
+        Set(try await run(SQL.renewLeases, [.text(holder), .interval(ttl)], within: patience).map(Self.lease))
     }
 
     func releaseLeases(holder: String) async throws {
