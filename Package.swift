@@ -37,7 +37,7 @@ let package = Package(
         .target(name: "TestSupport", dependencies: ["AsyncRuntime", "Gateway", "Postgres"], path: "Tests/TestSupport"),
         .testTarget(name: "AsyncRuntimeTests", dependencies: ["AsyncRuntime", "TestSupport"]),
         .testTarget(name: "PostgresTests", dependencies: ["AsyncRuntime", "Postgres", "TestSupport"]),
-        .testTarget(name: "WebSocketTests", dependencies: ["AsyncRuntime", "WebSocket"]),
+        .testTarget(name: "WebSocketTests", dependencies: ["AsyncRuntime", "HTTPServer", "WebSocket"]),
         .testTarget(
             name: "LarkTests", dependencies: ["Lark", "LarkSimulator", "AsyncRuntime"], exclude: ["Fixtures"]),
         .testTarget(

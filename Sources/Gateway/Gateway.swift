@@ -128,7 +128,6 @@ package final class Gateway: Sendable {
             step.withLock { $0 = "flushing the windows" }
             await batcher.flushAll()
             step.withLock { $0 = "sending what is under way" }
-            outboxHasWork.ring()
             senderTask.cancel()
             await senderTask.value
             step.withLock { $0 = "closing the connections" }

@@ -38,7 +38,8 @@ actor CurlWebSocketConnection: WebSocketConnection {
         let key = Handshake.makeKey()
         unsent = Handshake.request(
             target: target.requestTarget, host: target.host, key: key, userAgent: options.userAgent)
-        try await flush()
+        await flush()
+        if let end { throw end }
         var parser = Handshake.ResponseParser(key: key)
         while true {
             switch try read() {
@@ -72,7 +73,7 @@ actor CurlWebSocketConnection: WebSocketConnection {
             case .bytes(let bytes):
                 process(machine.receive(bytes))
                 // Pongs and the answer to a close frame.
-                if machine.hasOutput { try? await flushMachine() }
+                if machine.hasOutput { try? flushMachine() }
             case .nothing:
                 switch await readiness.wait(for: .read, until: nil) {
                 case .ready, .deadlineExceeded: continue
@@ -88,13 +89,13 @@ actor CurlWebSocketConnection: WebSocketConnection {
     func send(_ message: WebSocketMessage) async throws {
         if let end { throw end }
         guard machine.send(message) else { throw WebSocketError.ended }
-        try await flushMachine()
+        try flushMachine()
     }
 
     func close(_ code: CloseCode, reason: String) async {
         guard end == nil else { return free() }
         machine.close(code, reason: reason)
-        try? await flushMachine()
+        try? flushMachine()
         let deadline = Deadline.after(.seconds(1))
         while end == nil {
             guard let chunk = try? read() else { break }
@@ -135,20 +136,34 @@ actor CurlWebSocketConnection: WebSocketConnection {
         }
     }
 
-    private func flushMachine() async throws {
+    /// Writes what the system takes now; the rest is written in the background, so that no sender waits for the peer.
+    private func flushMachine() throws {
         unsent += machine.takeOutput()
         guard unsent.count <= Self.maxUnsentBytes else {
-            finish(.writeStalled)
+            breakOff(.writeStalled)
             throw WebSocketError.writeStalled
         }
         // Whoever is writing already takes these bytes along.
-        if !isFlushing { try await flush() }
+        guard !isFlushing, try !writeWhatFits() else { return }
+        isFlushing = true
+        Task { await self.flush() }
     }
 
-    private func flush() async throws {
+    /// Writes all that waits, until a write makes no progress for too long.
+    private func flush() async {
         isFlushing = true
         defer { isFlushing = false }
+        while let isDone = try? writeWhatFits(), !isDone {
+            guard await readiness.wait(for: .write, until: .after(options.writeStall)) == .ready else {
+                return breakOff(.writeStalled)
+            }
+        }
+    }
+
+    /// - Returns: whether nothing is left.
+    private func writeWhatFits() throws -> Bool {
         var sent = 0
+        defer { unsent.removeFirst(sent) }
         while sent < unsent.count {
             guard !isFreed else { throw end ?? .ended }
             var count = 0
@@ -156,25 +171,19 @@ actor CurlWebSocketConnection: WebSocketConnection {
                 curl_easy_send(socket.handle, bytes.baseAddress?.advanced(by: sent), bytes.count - sent, &count)
             }
             sent += count
-            guard code == CURLE_OK || code == CURLE_AGAIN else {
-                finish(.lost(String(cString: curl_easy_strerror(code))))
+            if code == CURLE_AGAIN { return false }
+            guard code == CURLE_OK else {
+                breakOff(.lost(String(cString: curl_easy_strerror(code))))
                 throw end ?? .ended
             }
-            if code == CURLE_AGAIN {
-                unsent.removeFirst(sent)
-                sent = 0
-                let deadline = Deadline.after(options.writeStall)
-                // Not cancelled with the sender: half a frame would break the stream for all others.
-                let outcome = await Task.detached { [readiness] in
-                    await readiness.wait(for: .write, until: deadline)
-                }.value
-                guard outcome == .ready else {
-                    finish(.writeStalled)
-                    throw end ?? .ended
-                }
-            }
         }
-        unsent.removeAll(keepingCapacity: unsent.capacity <= 1 << 16)
+        return true
+    }
+
+    /// Ends the connection for the reader, too.
+    private func breakOff(_ reason: WebSocketError) {
+        finish(reason)
+        readiness.invalidate()
     }
 
     private func process(_ new: [WebSocketEvent]) {

@@ -126,8 +126,12 @@ struct ChildProcessTests {
         await #expect(throws: DeadlineExceeded.self) {
             try await ChildProcess.run("/bin/sh", ["-c", "sleep 600 & wait"], deadline: .after(.milliseconds(100)))
         }
-        let task = Task { try await shell("sleep 600") }
-        try await Task.sleep(for: .milliseconds(50))
+        let began = AsyncEvent()
+        let task = Task {
+            try await ChildProcess.run(
+                "/bin/sh", ["-c", "sleep 600"], deadline: .after(.seconds(30)), started: { _ in began.set() })
+        }
+        await began.wait()
         task.cancel()
         await #expect(throws: CancellationError.self) { try await task.value }
     }

@@ -1,7 +1,6 @@
 import AsyncRuntime
 import Foundation
 import Lark
-import Synchronization
 import WebSocket
 
 /// Keeps one installation connected for as long as this replica owns it.
@@ -18,13 +17,13 @@ actor InstallationSupervisor {
 
     private let transport: any WebSocketTransport
     private let bootstrap: EndpointBootstrap
-    private let dispatcher: Dispatcher
+    private let receiver: DeliveryReceiver
     private let repository: Repository
     private let gate: ConnectGate
     private let logger: Logger
     private let metrics: Metrics
     private let timing: Timing
-    private let bot: Mutex<BotIdentity>
+    private let bot: KnownBot
     private var connection: LongConnection?
     private var isStopping = false
 
@@ -35,12 +34,14 @@ actor InstallationSupervisor {
     ) {
         self.settings = settings
         self.lease = lease
-        self.bot = Mutex(bot)
+        self.bot = KnownBot(bot)
         self.transport = transport
         bootstrap = EndpointBootstrap(domain: settings.domain, http: http)
         api = OpenAPIClient(
             domain: settings.domain, appID: settings.appID, appSecret: settings.appSecret, http: http)
-        self.dispatcher = dispatcher
+        receiver = DeliveryReceiver(
+            appID: settings.appID, lease: lease, bot: self.bot, dispatcher: dispatcher, logger: logger, metrics: metrics
+        )
         self.repository = repository
         self.gate = gate
         self.logger = logger
@@ -109,8 +110,8 @@ actor InstallationSupervisor {
             let endpoint = try await bootstrap.fetch(appID: settings.appID, appSecret: settings.appSecret)
             let connection = try await LongConnection.connect(
                 to: endpoint, transport: transport,
-                receive: { [weak self] delivery, connection in await self?.receive(delivery, on: connection) },
-                report: { [weak self] event in self?.report(event) })
+                receive: { [receiver] delivery, connection in await receiver.receive(delivery, on: connection) },
+                dropped: { [receiver] frame in receiver.dropped(frame) })
             logger.log(.connectionOpened(appID: settings.appID, serviceID: endpoint.serviceID))
             return connection
         }
@@ -125,70 +126,15 @@ actor InstallationSupervisor {
         return await connection.run()
     }
 
-    private nonisolated func report(_ event: LongConnection.Event) {
-        switch event {
-        case .connected: break
-        case .dropped(let dropped):
-            logger.log(.frameDropped(appID: settings.appID, dropped))
-            metrics.add(to: .framesDropped, Self.label(dropped))
-        }
-    }
-
-    private static func label(_ dropped: LongConnectionMachine.Dropped) -> String {
-        switch dropped {
-        case .notAFrame: "not_a_frame"
-        case .textMessage: "text_message"
-        case .unknownMethod: "unknown_method"
-        case .part: "part"
-        case .expiredParts: "expired_parts"
-        }
-    }
-
-    // MARK: Receiving
-
-    /// Decides what a delivery is; must not wait for storage.
-    private nonisolated func receive(_ delivery: Delivery, on connection: LongConnection) async {
-        let began = ContinuousClock.now
-        guard delivery.type == "event" else {
-            if delivery.type != "card" { logger.log(.frameIgnored(appID: settings.appID, type: delivery.type)) }
-            metrics.add(to: .eventsIgnored)
-            // To refuse it would only bring it back for ever.
-            return await connection.acknowledge(delivery, .handled, handledIn: .zero)
-        }
-        let decoder = EventDecoder(appID: settings.appID, bot: bot.withLock { $0 })
-        switch decoder.decode(delivery.payload) {
-        case .message(let message):
-            await dispatcher.receive(message, under: lease) { code in
-                await connection.acknowledge(delivery, code, handledIn: began.duration(to: .now))
-            }
-        case .ignored(let type):
-            logger.log(.eventIgnored(appID: settings.appID, type: type, traceID: delivery.traceID))
-            metrics.add(to: .eventsIgnored)
-            await connection.acknowledge(delivery, .handled, handledIn: began.duration(to: .now))
-        case .undecodable(let reason):
-            logger.log(
-                .eventUndecodable(
-                    appID: settings.appID, reason: reason, bytes: delivery.payload.count, traceID: delivery.traceID))
-            var message = InboundMessage(appID: settings.appID)
-            message.fault = .invalidEvent
-            message.faultReason = reason
-            await dispatcher.receive(message, under: lease) { code in
-                await connection.acknowledge(delivery, code, handledIn: began.duration(to: .now))
-            }
-        }
-    }
-
     // MARK: Who the bot is
 
-    private var isIdentified: Bool { bot.withLock { $0.openID != nil && $0.unionID != nil } }
+    private var isIdentified: Bool { bot.identity.openID != nil && bot.identity.unionID != nil }
 
     /// - Returns: whether all is known now.
     private func identify() async -> Bool {
         do {
             let found = try await api.botIdentity()
-            bot.withLock { bot in
-                bot = BotIdentity(openID: found.openID ?? bot.openID, unionID: found.unionID ?? bot.unionID)
-            }
+            bot.learn(found)
             logger.log(.botIdentified(appID: settings.appID, found))
             try await repository.saveBotIdentity(found, of: lease.installation)
         } catch {
@@ -200,7 +146,7 @@ actor InstallationSupervisor {
     /// An app without the permission for the union_id never gets it; ask rarely.
     private func keepIdentifying() async {
         while !Task.isCancelled {
-            let isUseful = bot.withLock { $0.openID != nil }
+            let isUseful = bot.identity.openID != nil
             try? await Task.sleep(for: isUseful ? .seconds(600) : .seconds(30))
             if !Task.isCancelled, await identify() { return }
         }

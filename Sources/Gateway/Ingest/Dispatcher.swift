@@ -66,7 +66,7 @@ package actor Dispatcher {
             return await acknowledge(.failed)
         }
         let index = Self.lane(of: message, under: lease, count: lanes.count)
-        lanes[index].append(IngestLane.Item(row: row, received: .now, acknowledge: acknowledge))
+        lanes[index].append(IngestLane.Item(row: row, acknowledge: acknowledge))
         metrics.set(.ingestWaiting, to: waiting + 1)
         guard !lanes[index].isRunning else { return }
         lanes[index].isRunning = true
@@ -94,8 +94,10 @@ package actor Dispatcher {
             await settle(batch, outcomes, took: began.duration(to: .now))
         }
         lanes[index].isRunning = false
-        isOverloaded = false
-        metrics.set(.ingestWaiting, to: lanes.reduce(0) { $0 + $1.count })
+        let waiting = lanes.reduce(0) { $0 + $1.count }
+        metrics.set(.ingestWaiting, to: waiting)
+        // Well below the bound, so that an overload that goes on is not said again and again.
+        if waiting < limits.maxWaiting / 2 { isOverloaded = false }
         guard !lanes.contains(where: \.isRunning) else { return }
         for waiter in idleWaiters { waiter.resume() }
         idleWaiters = []

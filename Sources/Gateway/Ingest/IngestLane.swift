@@ -2,7 +2,6 @@
 struct IngestLane {
     struct Item: Sendable {
         let row: IngestRow
-        let received: ContinuousClock.Instant
         let acknowledge: Dispatcher.Acknowledge
     }
 

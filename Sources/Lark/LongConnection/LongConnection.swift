@@ -3,11 +3,6 @@ import WebSocket
 
 /// One long connection, from its bootstrap to its end: performs what `LongConnectionMachine` decides.
 package actor LongConnection {
-    package enum Event: Sendable {
-        case connected
-        case dropped(LongConnectionMachine.Dropped)
-    }
-
     /// Why it ended.
     package enum End: Sendable, CustomStringConvertible {
         /// The server closed it as it often does; nothing is wrong.
@@ -27,7 +22,7 @@ package actor LongConnection {
     private var machine: LongConnectionMachine
     private let start = ContinuousClock.now
     private let receive: @Sendable (Delivery, LongConnection) async -> Void
-    private let report: @Sendable (Event) -> Void
+    private let dropped: @Sendable (LongConnectionMachine.Dropped) -> Void
     private var isReceiving = true
     /// The configuration and parts can move the next wake-up forward.
     private let wakeUp = Doorbell()
@@ -37,11 +32,11 @@ package actor LongConnection {
     private init(
         socket: any WebSocketConnection, endpoint: Endpoint, rules: LongConnectionMachine.Rules,
         receive: @escaping @Sendable (Delivery, LongConnection) async -> Void,
-        report: @escaping @Sendable (Event) -> Void
+        dropped: @escaping @Sendable (LongConnectionMachine.Dropped) -> Void
     ) {
         self.socket = socket
         self.receive = receive
-        self.report = report
+        self.dropped = dropped
         machine = LongConnectionMachine(
             serviceID: endpoint.serviceID, config: endpoint.config, rules: rules, now: .zero)
     }
@@ -49,17 +44,18 @@ package actor LongConnection {
     /// Connects.
     /// - Parameter receive: called for one delivery after another, in the order of arrival; the next frame is read when
     ///   it returns, so it must not wait for storage. The ack goes through `acknowledge`.
+    /// - Parameter dropped: told of each frame that was of no use.
     /// - Throws: `ConnectFailure`, `CancellationError`.
     package static func connect(
         to endpoint: Endpoint, transport: any WebSocketTransport, rules: LongConnectionMachine.Rules = .init(),
         handshakeTimeout: Duration = .seconds(15),
         receive: @escaping @Sendable (Delivery, LongConnection) async -> Void,
-        report: @escaping @Sendable (Event) -> Void
+        dropped: @escaping @Sendable (LongConnectionMachine.Dropped) -> Void
     ) async throws -> LongConnection {
         do {
             let socket = try await transport.connect(
                 to: endpoint.url, options: WebSocketOptions(), deadline: .after(handshakeTimeout))
-            return LongConnection(socket: socket, endpoint: endpoint, rules: rules, receive: receive, report: report)
+            return LongConnection(socket: socket, endpoint: endpoint, rules: rules, receive: receive, dropped: dropped)
         } catch let error as CancellationError {
             throw error
         } catch let error as HandshakeError {
@@ -85,7 +81,6 @@ package actor LongConnection {
 
     /// Runs until the connection ends. When the task is cancelled it says goodbye and returns `.stopped`.
     package func run() async -> End {
-        report(.connected)
         await perform(machine.opened(now: now))
         await withTaskGroup(of: Void.self) { group in
             group.addTask { await self.read() }
@@ -155,7 +150,7 @@ package actor LongConnection {
                     finish(Self.end(error))
                 }
             case .deliver(let delivery): await receive(delivery, self)
-            case .drop(let dropped): report(.dropped(dropped))
+            case .drop(let frame): dropped(frame)
             case .endSilent(let silence):
                 finish(.failed("nothing came for \(silence.components.seconds) s after a ping"))
             }

@@ -1,0 +1,58 @@
+import Lark
+
+/// The first station of what the long connection brings: decodes a delivery, hands a message on to the dispatcher, and
+/// acks the rest at once. Never waits for storage.
+struct DeliveryReceiver: Sendable {
+    let appID: String
+    let lease: Lease
+    let bot: KnownBot
+    let dispatcher: Dispatcher
+    let logger: Logger
+    let metrics: Metrics
+
+    func receive(_ delivery: Delivery, on connection: LongConnection) async {
+        let began = ContinuousClock.now
+        let acknowledge: Dispatcher.Acknowledge = { code in
+            await connection.acknowledge(delivery, code, handledIn: began.duration(to: .now))
+        }
+        guard delivery.type == "event" else {
+            if delivery.type != "card" { logger.log(.frameIgnored(appID: appID, type: delivery.type)) }
+            metrics.add(to: .eventsIgnored)
+            // To refuse it would only bring it back for ever.
+            return await acknowledge(.handled)
+        }
+        switch EventDecoder(appID: appID, bot: bot.identity).decode(delivery.payload) {
+        case .message(let message):
+            await dispatcher.receive(message, under: lease, acknowledge: acknowledge)
+        case .ignored(let type):
+            logger.log(.eventIgnored(appID: appID, type: type, traceID: delivery.traceID))
+            metrics.add(to: .eventsIgnored)
+            await acknowledge(.handled)
+        case .undecodable(let reason):
+            logger.log(
+                .eventUndecodable(
+                    appID: appID, reason: reason, bytes: delivery.payload.count, traceID: delivery.traceID))
+            // Its drop is audited like any other before it is acked.
+            var message = InboundMessage(appID: appID)
+            message.fault = .invalidEvent
+            message.faultReason = reason
+            await dispatcher.receive(message, under: lease, acknowledge: acknowledge)
+        }
+    }
+
+    /// A frame that was of no use.
+    func dropped(_ frame: LongConnectionMachine.Dropped) {
+        logger.log(.frameDropped(appID: appID, frame))
+        metrics.add(to: .framesDropped, Self.label(frame))
+    }
+
+    private static func label(_ dropped: LongConnectionMachine.Dropped) -> String {
+        switch dropped {
+        case .notAFrame: "not_a_frame"
+        case .textMessage: "text_message"
+        case .unknownMethod: "unknown_method"
+        case .part: "part"
+        case .expiredParts: "expired_parts"
+        }
+    }
+}
