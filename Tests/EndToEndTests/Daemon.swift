@@ -38,7 +38,11 @@ final class Daemon: Sendable {
         task = Task { [pid] in
             let result = try? await ChildProcess.run(
                 "/bin/sh", words, environment: variables, collectsOutput: false, deadline: .after(.seconds(300)),
-                started: { child in pid.value.withLock { $0 = child } })
+                started: { child in
+                    pid.value.withLock { $0 = child }
+                    ExitCleanup.addProcess(child)
+                })
+            if let child = pid.value.withLock({ $0 }) { ExitCleanup.removeProcess(child) }
             return result?.status ?? -1
         }
     }

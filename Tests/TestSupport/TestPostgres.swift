@@ -80,14 +80,24 @@ package enum TemporaryFolder {
 }
 
 /// What the test process leaves behind nothing of, also when tests fail.
-private enum ExitCleanup {
+package enum ExitCleanup {
     private struct State {
         var isRegistered = false
+        var processes: [pid_t] = []
         var servers: [String] = []
         var folders: [String] = []
     }
 
     private static let state = Mutex(State())
+
+    /// Kills the process at the end, if it still runs: a test that failed left it.
+    package static func addProcess(_ pid: pid_t) {
+        register { $0.processes.append(pid) }
+    }
+
+    package static func removeProcess(_ pid: pid_t) {
+        state.withLock { $0.processes.removeAll { $0 == pid } }
+    }
 
     static func addServer(_ directory: String) {
         register { $0.servers.append(directory) }
@@ -107,7 +117,8 @@ private enum ExitCleanup {
     }
 
     private static func run() {
-        let (servers, folders) = state.withLock { ($0.servers, $0.folders) }
+        let (processes, servers, folders) = state.withLock { ($0.processes, $0.servers, $0.folders) }
+        for pid in processes { kill(pid, SIGKILL) }
         for server in servers {
             // The first line of postmaster.pid is the server's process; SIGQUIT is its immediate shutdown.
             let path = server + "/data/postmaster.pid"
