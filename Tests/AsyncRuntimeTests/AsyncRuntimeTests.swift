@@ -3,6 +3,13 @@ import Foundation
 import TestSupport
 import Testing
 
+/// Closed on exec: a child that another test starts at this moment would hold the far end open, and no hang-up came.
+private func socketPair() -> (Int32, Int32)? {
+    var ends: [Int32] = [0, 0]
+    let type = Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue)
+    return socketpair(AF_UNIX, type, 0, &ends) == 0 ? (ends[0], ends[1]) : nil
+}
+
 @Suite("Backoff")
 struct BackoffTests {
     /// Always the largest number.
@@ -72,9 +79,7 @@ struct WaitingTests {
 
     @Test("readiness: data, deadline, cancellation, a second waiter and invalidation each end a wait once")
     func readiness() async throws {
-        var ends: [Int32] = [0, 0]
-        try #require(pipe(&ends) == 0)
-        let (reading, writing) = (ends[0], ends[1])
+        let (reading, writing) = try #require(socketPair())
         let readiness = SocketReadiness(descriptor: reading)
         #expect(await readiness.wait(for: .read, until: .after(.milliseconds(10))) == .deadlineExceeded)
         let cancelled = Task { await readiness.wait(for: .read, until: nil) }
@@ -150,9 +155,7 @@ struct ChildProcessTests {
 struct EndOfStreamTests {
     @Test("bytes that came before a hang-up are read, and then the end is heard: no wait hangs", arguments: 0..<20)
     func hangUp(round: Int) async throws {
-        var ends: [Int32] = [0, 0]
-        try #require(socketpair(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0, &ends) == 0)
-        let (ours, theirs) = (ends[0], ends[1])
+        let (ours, theirs) = try #require(socketPair())
         let readiness = SocketReadiness(descriptor: ours)
         async let first = readiness.wait(for: .read, until: .after(.seconds(20)))
         await Task.yield()
@@ -177,9 +180,7 @@ struct HangUpStormTests {
             for _ in 0..<8 {
                 group.addTask {
                     for _ in 0..<2_000 {
-                        var ends: [Int32] = [0, 0]
-                        guard socketpair(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0, &ends) == 0 else { return }
-                        let (ours, theirs) = (ends[0], ends[1])
+                        guard let (ours, theirs) = socketPair() else { return #expect(Bool(false), "no sockets") }
                         let readiness = SocketReadiness(descriptor: ours)
                         async let read = readiness.wait(for: .read, until: .after(.seconds(20)))
                         async let written = readiness.wait(for: .write, until: .after(.seconds(20)))
