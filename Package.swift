@@ -5,7 +5,8 @@ let package = Package(
     name: "lark-gateway",
     platforms: [.macOS(.v15)],
     products: [
-        .executable(name: "lark-gateway", targets: ["lark-gateway"])
+        .executable(name: "lark-gateway", targets: ["lark-gateway"]),
+        .executable(name: "gateway-benchmark", targets: ["gateway-benchmark"]),
     ],
     targets: [
         // System libraries: module maps and shims, nothing else.
@@ -33,6 +34,14 @@ let package = Package(
         .executableTarget(
             name: "lark-gateway",
             dependencies: ["AsyncRuntime", "Gateway", "HTTPServer", "Lark", "LarkSimulator", "Postgres", "WebSocket"]),
+
+        // Counts the process's allocations, for the benchmark alone.
+        .target(name: "CAllocationCount"),
+        .executableTarget(
+            name: "gateway-benchmark",
+            dependencies: [
+                "AsyncRuntime", "CAllocationCount", "Gateway", "Lark", "LarkSimulator", "Postgres", "WebSocket",
+            ]),
 
         .target(name: "TestSupport", dependencies: ["AsyncRuntime", "Gateway", "Postgres"], path: "Tests/TestSupport"),
         .testTarget(name: "AsyncRuntimeTests", dependencies: ["AsyncRuntime", "TestSupport"]),

@@ -1,7 +1,8 @@
 import AsyncRuntime
 import Foundation
 
-/// What has to be looked at from time to time: claims that ran out, windows that nobody's timer closed, old dedup rows.
+/// What has to be looked at from time to time: claims that ran out, windows that nobody's timer closed, old dedup and
+/// audit rows.
 struct Housekeeping: Sendable {
     let repository: Repository
     let leases: LeaseTable
@@ -14,7 +15,6 @@ struct Housekeeping: Sendable {
     let metrics: Metrics
 
     private static let pruneEvery: Duration = .seconds(3600)
-    private static let pruneBatch = 5_000
 
     /// Until the task is cancelled.
     func run() async {
@@ -27,7 +27,8 @@ struct Housekeeping: Sendable {
                 try await sweep()
                 outages.succeeded("housekeeping")
                 if nextPrune <= .now {
-                    while try await repository.pruneDedup(limit: Self.pruneBatch) == Self.pruneBatch {}
+                    let pruned = try await repository.prune(Retention())
+                    if pruned > 0 { logger.log(.rowsPruned(pruned)) }
                     nextPrune = .now + Self.pruneEvery
                 }
             } catch {

@@ -1,8 +1,8 @@
 import Foundation
 
 /// Events as the platform writes them (`im.message.receive_v1`, schema 2.0).
-enum SimulatedEvent {
-    static func payload(_ message: SimulatedMessage, app: SimulatedApp, eventID: String) -> [UInt8] {
+package enum SimulatedEvent {
+    package static func payload(_ message: SimulatedMessage, app: SimulatedApp, eventID: String) -> [UInt8] {
         let now = String(Int(Date().timeIntervalSince1970 * 1000))
         var body: [String: Any] = [
             "message_id": message.messageID, "create_time": now, "update_time": now, "chat_id": message.chatID,

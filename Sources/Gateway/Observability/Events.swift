@@ -51,6 +51,8 @@ extension LogEvent {
             [("during", .text(during)), ("failures", .count(failures)), ("lasted_ms", .milliseconds(lasted))])
     }
 
+    static func rowsPruned(_ count: Int) -> Self { Self(.info, "rows.pruned", [("rows", .count(count))]) }
+
     // MARK: Installations and leases
 
     static func installationRevoked(_ appID: String) -> Self {

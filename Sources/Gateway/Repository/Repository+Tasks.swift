@@ -45,8 +45,4 @@ extension Repository {
     func expireClaims() async throws -> Int {
         try await run(SQL.expireClaims, []).first.map { try $0.value("expired") } ?? 0
     }
-
-    func pruneDedup(limit: Int) async throws -> Int {
-        try await run(SQL.pruneDedup, [.int(Int64(limit))], within: .seconds(60)).affected
-    }
 }

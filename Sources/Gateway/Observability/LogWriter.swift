@@ -1,23 +1,17 @@
 import Foundation
-import Gateway
 import Synchronization
 
-struct LogSettings: Sendable, Equatable {
-    enum Level: String, CaseIterable, Sendable { case debug, info, warning, error }
-    enum Format: String, CaseIterable, Sendable { case json, text }
+/// What is logged, and how a line looks.
+package struct LogSettings: Sendable, Equatable {
+    package enum Level: String, CaseIterable, Sendable { case debug, info, warning, error }
+    package enum Format: String, CaseIterable, Sendable { case json, text }
 
-    var level = Level.info
-    var format = Format.json
+    package var level = Level.info
+    package var format = Format.json
 
-    init() {}
+    package init() {}
 
-    init(_ node: JSONNode) throws {
-        let keys = try node.object(keys: ["level", "format"])
-        level = try keys["level"]?.choice(of: Level.self) ?? level
-        format = try keys["format"]?.choice(of: Format.self) ?? format
-    }
-
-    var minimum: LogEvent.Level {
+    package var minimum: LogEvent.Level {
         switch level {
         case .debug: .debug
         case .info: .info
@@ -27,27 +21,33 @@ struct LogSettings: Sendable, Equatable {
     }
 }
 
-/// Writes events to stderr, one line each, whole lines only.
-struct LogWriter: Sendable {
-    let settings: LogSettings
+/// Writes events to a descriptor (stderr), one line each, whole lines only.
+package struct LogWriter: Sendable {
+    private let settings: LogSettings
+    private let descriptor: Int32
 
-    var logger: Logger {
+    package init(settings: LogSettings, descriptor: Int32 = 2) {
+        self.settings = settings
+        self.descriptor = descriptor
+    }
+
+    package var logger: Logger {
         Logger { [self] event in
             guard event.level >= settings.minimum else { return }
             let now = Date()
-            Self.write(settings.format == .json ? Self.json(event, at: now) : Self.text(event, at: now))
+            write(settings.format == .json ? Self.json(event, at: now) : Self.text(event, at: now))
         }
     }
 
     private static let lock = Mutex(())
 
-    private static func write(_ line: String) {
+    private func write(_ line: String) {
         let bytes = Array((line + "\n").utf8)
-        lock.withLock { _ in
+        Self.lock.withLock { _ in
             var sent = 0
             while sent < bytes.count {
                 let count = bytes.withUnsafeBytes {
-                    Foundation.write(2, $0.baseAddress?.advanced(by: sent), bytes.count - sent)
+                    Foundation.write(descriptor, $0.baseAddress?.advanced(by: sent), bytes.count - sent)
                 }
                 if count < 0, errno == EINTR { continue }
                 // A log that nobody takes is no reason to stop.
@@ -57,7 +57,7 @@ struct LogWriter: Sendable {
         }
     }
 
-    static func json(_ event: LogEvent, at date: Date) -> String {
+    package static func json(_ event: LogEvent, at date: Date) -> String {
         var parts = [
             "\"time\":\(quote(timestamp(date)))", "\"level\":\(quote(event.level.name))",
             "\"event\":\(quote(event.name))",
@@ -74,7 +74,7 @@ struct LogWriter: Sendable {
         return "{" + parts.joined(separator: ",") + "}"
     }
 
-    static func text(_ event: LogEvent, at date: Date) -> String {
+    package static func text(_ event: LogEvent, at date: Date) -> String {
         let fields = event.fields.map { key, value in
             switch value {
             case .text(let text):

@@ -1,0 +1,101 @@
+import Foundation
+
+/// Measures what the gateway promises, in one run on one machine: a table, and with `--json FILE` the same as data.
+@main
+struct GatewayBenchmark {
+    static let usage = """
+        usage: gateway-benchmark [--quick] [--json FILE] [NAME...]
+
+        NAME is one of \(Measurement.allCases.map(\.rawValue).joined(separator: ", ")); without one, all of them.
+        --quick     smaller, in under two minutes
+        --json FILE writes the results as data too
+
+        """
+
+    static func main() async {
+        let options: Options
+        do {
+            options = try Options(Array(CommandLine.arguments.dropFirst()))
+        } catch {
+            FileHandle.standardError.write(Data("gateway-benchmark: \(error)\n\(usage)".utf8))
+            exit(2)
+        }
+        do {
+            try await run(options)
+        } catch {
+            FileHandle.standardError.write(Data("gateway-benchmark: \(error)\n".utf8))
+            exit(1)
+        }
+    }
+
+    private static func run(_ options: Options) async throws {
+        let server = try await BenchmarkServer.start()
+        do {
+            let machine = try await Machine.describe(server, isQuick: options.isQuick)
+            print(machine.text + "\n")
+            var report = Report(machine: machine)
+            for measurement in options.measurements {
+                for result in try await measurement.run(on: server, isQuick: options.isQuick) {
+                    report.add(result)
+                    print(Report.line(result))
+                }
+            }
+            if let path = options.jsonPath { try report.json().write(to: URL(fileURLWithPath: path)) }
+        } catch {
+            await server.stop()
+            throw error
+        }
+        await server.stop()
+    }
+}
+
+struct Options {
+    var isQuick = false
+    var jsonPath: String?
+    var measurements: [Measurement] = []
+
+    struct Mistake: Error, CustomStringConvertible {
+        let description: String
+    }
+
+    init(_ words: [String]) throws {
+        var rest = words[...]
+        while let word = rest.popFirst() {
+            switch word {
+            case "--quick": isQuick = true
+            case "--json":
+                guard let path = rest.popFirst() else { throw Mistake(description: "--json needs a FILE") }
+                jsonPath = path
+            default:
+                guard let measurement = Measurement(rawValue: word) else {
+                    throw Mistake(description: "there is no measurement \(word)")
+                }
+                measurements.append(measurement)
+            }
+        }
+        if measurements.isEmpty { measurements = Measurement.allCases }
+    }
+}
+
+/// What can be measured, by the names of the report.
+enum Measurement: String, CaseIterable {
+    case ingest
+    case latency
+    case windows
+    case flush
+    case claimComplete = "claim/complete"
+    case growth
+    case decode
+
+    func run(on server: BenchmarkServer, isQuick: Bool) async throws -> [Result] {
+        switch self {
+        case .ingest: try await IngestBenchmark(server: server, isQuick: isQuick).run()
+        case .latency: try await LatencyBenchmark(server: server, isQuick: isQuick).run()
+        case .windows: await WindowsBenchmark(count: isQuick ? 200_000 : 1_000_000).run()
+        case .flush: try await FlushBenchmark(server: server, sessions: isQuick ? 10_000 : 100_000).run()
+        case .claimComplete: try await QueueBenchmark(server: server, isQuick: isQuick).run()
+        case .growth: try await GrowthBenchmark(server: server, isQuick: isQuick).run()
+        case .decode: DecodeBenchmark(events: isQuick ? 20_000 : 200_000).run()
+        }
+    }
+}
