@@ -5,16 +5,16 @@ import Postgres
 struct Seed {
     let pool: Pool
 
-    /// One active installation with the id 1, held at generation 1, of an agent on the runtime `default`.
+    /// One active installation with the id 1, at lease generation 1 and free, of an agent on the runtime `default`.
     func installation() async throws {
         try await pool.run("INSERT INTO gateway.workspace (id, name) VALUES (1, 'acme')")
         try await pool.run(
             "INSERT INTO gateway.agent (id, workspace_id, name, runtime_id) VALUES (1, 1, 'support', 'default')")
         try await pool.run(
             """
-            INSERT INTO gateway.installation (id, app_id, workspace_id, agent_id, domain, locale, access, lease_holder,
-                lease_generation, lease_expires_at)
-            VALUES (1, '\(Rig.app.id)', 1, 1, 'feishu', 'en', 'open', 'benchmark', 1, now() + interval '1 day')
+            INSERT INTO gateway.installation (id, app_id, workspace_id, agent_id, domain, locale, access,
+                lease_generation)
+            VALUES (1, '\(Rig.app.id)', 1, 1, 'feishu', 'en', 'open', 1)
             """)
         for table in ["workspace", "agent", "installation"] {
             try await pool.run("SELECT setval(pg_get_serial_sequence('gateway.\(table)', 'id'), 1)")
