@@ -54,7 +54,9 @@ let package = Package(
         .testTarget(name: "LarkGatewayTests", dependencies: ["lark-gateway", "Gateway", "TestSupport"]),
         .testTarget(
             name: "EndToEndTests",
-            dependencies: ["lark-gateway", "Gateway", "Lark", "LarkSimulator", "Postgres", "TestSupport"]),
+            dependencies: [
+                "lark-gateway", "gateway-benchmark", "Gateway", "Lark", "LarkSimulator", "Postgres", "TestSupport",
+            ]),
     ],
     swiftLanguageModes: [.v6]
 )

@@ -15,10 +15,17 @@ struct Housekeeping: Sendable {
     let metrics: Metrics
 
     private static let pruneEvery: Duration = .seconds(3600)
+    private static let retryAfter: Duration = .seconds(5)
 
-    /// Until the task is cancelled.
+    /// Until the task is cancelled. Pruning may take long, and holds up no sweep.
     func run() async {
-        var nextPrune = ContinuousClock.now + Self.pruneEvery
+        await withTaskGroup(of: Void.self) { group in
+            group.addTask { await sweepRegularly() }
+            group.addTask { await pruneRegularly() }
+        }
+    }
+
+    private func sweepRegularly() async {
         while !Task.isCancelled {
             await lookNow.wait(atMost: .seconds(2))
             guard !Task.isCancelled else { return }
@@ -26,15 +33,26 @@ struct Housekeeping: Sendable {
             do {
                 try await sweep()
                 outages.succeeded("housekeeping")
-                if nextPrune <= .now {
-                    let pruned = try await repository.prune(Retention())
-                    if pruned > 0 { logger.log(.rowsPruned(pruned)) }
-                    nextPrune = .now + Self.pruneEvery
-                }
             } catch {
                 guard !Task.isCancelled else { return }
                 outages.failed("housekeeping", error)
-                try? await Task.sleep(for: .seconds(5))
+                try? await Task.sleep(for: Self.retryAfter)
+            }
+        }
+    }
+
+    /// At the start too: a gateway that is restarted every day must not keep everything.
+    private func pruneRegularly() async {
+        while !Task.isCancelled {
+            do {
+                let pruned = try await repository.prune(Retention())
+                outages.succeeded("prune")
+                if pruned > 0 { logger.log(.rowsPruned(pruned)) }
+                try await Task.sleep(for: Self.pruneEvery)
+            } catch {
+                guard !Task.isCancelled else { return }
+                outages.failed("prune", error)
+                try? await Task.sleep(for: Self.retryAfter)
             }
         }
     }

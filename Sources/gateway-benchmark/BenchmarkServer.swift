@@ -25,14 +25,15 @@ final class BenchmarkServer: Sendable {
         do {
             try await server.start(deadline: .after(.seconds(120)))
         } catch {
-            try? FileManager.default.removeItem(atPath: folder)
+            await BenchmarkServer(server: server, folder: folder).stop()
             throw error
         }
         return BenchmarkServer(server: server, folder: folder)
     }
 
+    /// Nothing of it is kept, so nothing is written down first.
     func stop() async {
-        try? await server.stop(deadline: .after(.seconds(120)))
+        try? await server.stop(mode: .immediate, deadline: .after(.seconds(60)))
         try? FileManager.default.removeItem(atPath: folder)
     }
 

@@ -5,7 +5,7 @@ import Lark
 struct DecodeBenchmark {
     let events: Int
 
-    func run() -> [Result] {
+    func run() -> [Reading] {
         let frames = Load.frames(1_000, chats: 100, label: "decode").map(\.frame)
         let decoder = EventDecoder(appID: Rig.app.id, bot: BotIdentity(openID: Rig.app.botOpenID))
         func decode(_ bytes: [UInt8]) -> Bool {
@@ -25,8 +25,8 @@ struct DecodeBenchmark {
             for index in 0..<events where decode(frames[index % frames.count]) { good += 1 }
         }
         return [
-            Result(.decode, "frame of \(frames[0].count) bytes", Double(good) / took.seconds(), "events/s"),
-            Result(.decode, "allocations", allocations, "per event"),
+            Reading(.decode, "frame of \(frames[0].count) bytes", Double(good) / took.seconds, "events/s"),
+            Reading(.decode, "allocations", allocations, "per event"),
         ]
     }
 }

@@ -8,7 +8,7 @@ struct FlushBenchmark {
     let server: BenchmarkServer
     let sessions: Int
 
-    func run() async throws -> [Result] {
+    func run() async throws -> [Reading] {
         let url = try await server.makeDatabase("flush")
         let pool = Pool(url: url, size: 8)
         let seed = Seed(pool: pool)
@@ -57,6 +57,6 @@ struct FlushBenchmark {
         guard tasks == sessions else { throw BenchmarkError("flush: \(tasks) tasks of \(sessions) sessions") }
         await batcher.flushAll()
         await pool.close()
-        return [Result(.flush, "\(sessions) sessions due at once", Double(sessions) / took.seconds(), "sessions/s")]
+        return [Reading(.flush, "\(sessions) sessions due at once", Double(sessions) / took.seconds, "sessions/s")]
     }
 }

@@ -1,3 +1,4 @@
+import AsyncRuntime
 import Foundation
 
 /// Measures what the gateway promises, in one run on one machine: a table, and with `--json FILE` the same as data.
@@ -29,7 +30,15 @@ struct GatewayBenchmark {
     }
 
     private static func run(_ options: Options) async throws {
+        let signals = StopSignals()
         let server = try await BenchmarkServer.start()
+        let interruption = Task {
+            await signals.stop.wait()
+            guard signals.stop.isSet else { return }
+            await server.stop()
+            exit(130)
+        }
+        defer { interruption.cancel() }
         do {
             let machine = try await Machine.describe(server, isQuick: options.isQuick)
             print(machine.text + "\n")
@@ -87,7 +96,7 @@ enum Measurement: String, CaseIterable {
     case growth
     case decode
 
-    func run(on server: BenchmarkServer, isQuick: Bool) async throws -> [Result] {
+    func run(on server: BenchmarkServer, isQuick: Bool) async throws -> [Reading] {
         switch self {
         case .ingest: try await IngestBenchmark(server: server, isQuick: isQuick).run()
         case .latency: try await LatencyBenchmark(server: server, isQuick: isQuick).run()

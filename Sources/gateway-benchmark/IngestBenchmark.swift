@@ -1,3 +1,4 @@
+import AsyncRuntime
 import Postgres
 
 /// Messages per second from frame bytes to ack, against seven statements per message on the same server.
@@ -5,18 +6,18 @@ struct IngestBenchmark {
     let server: BenchmarkServer
     let isQuick: Bool
 
-    func run() async throws -> [Result] {
-        var results: [Result] = []
+    func run() async throws -> [Reading] {
+        var results: [Reading] = []
         for (chats, messages, reference) in [(1, 20_000, 2_000), (100, 60_000, 8_000), (10_000, 60_000, 8_000)] {
             let scale = isQuick ? 8 : 1
             let ours = try await ours(chats: chats, messages: messages / scale)
             let theirs = try await theirs(chats: chats, messages: reference / scale)
             let name = chats == 1 ? "1 chat" : "\(chats) chats"
-            results.append(Result(.ingest, name, ours, "messages/s", reference: theirs))
+            results.append(Reading(.ingest, name, ours, "messages/s", reference: theirs))
         }
         let single = try await singleMessage(count: isQuick ? 200 : 1_000)
         results.append(
-            Result(
+            Reading(
                 .ingest, "single message on an idle gateway, p50", single.ours, "ms",
                 reference: single.theirs))
         return results
@@ -29,7 +30,7 @@ struct IngestBenchmark {
         let frames = Load.frames(messages, chats: chats, label: "ingest").map(\.frame)
         let took = try await rig.saturate(frames, window: 5_000)
         await rig.end()
-        return Double(messages) / took.seconds()
+        return Double(messages) / took.seconds
     }
 
     private func theirs(chats: Int, messages: Int) async throws -> Double {
@@ -37,7 +38,7 @@ struct IngestBenchmark {
         let frames = Load.frames(messages, chats: chats, label: "reference").map(\.frame)
         let took = try await reference.saturate(frames)
         await reference.end()
-        return Double(messages) / took.seconds()
+        return Double(messages) / took.seconds
     }
 
     /// One message at a time, the next one when the last is acked.

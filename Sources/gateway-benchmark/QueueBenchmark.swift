@@ -1,3 +1,4 @@
+import AsyncRuntime
 import Gateway
 import Postgres
 
@@ -6,19 +7,19 @@ struct QueueBenchmark {
     let server: BenchmarkServer
     let isQuick: Bool
 
-    func run() async throws -> [Result] {
-        var results: [Result] = []
+    func run() async throws -> [Reading] {
+        var results: [Reading] = []
         var base: Double?
         let scale = isQuick ? 8 : 1
         for (workers, tasks) in [(1, 4_000), (8, 16_000), (64, 16_000)] {
             let rate = try await measure(workers: workers, tasks: tasks / scale, history: 0)
             if workers == 8 { base = rate }
-            results.append(Result(.claimComplete, workers == 1 ? "1 worker" : "\(workers) workers", rate, "tasks/s"))
+            results.append(Reading(.claimComplete, workers == 1 ? "1 worker" : "\(workers) workers", rate, "tasks/s"))
         }
         let history = 1_000_000 / (isQuick ? 10 : 1)
         let rate = try await measure(workers: 8, tasks: 16_000 / scale, history: history)
         results.append(
-            Result(
+            Reading(
                 .claimComplete, "8 workers, \(history) completed tasks", rate, "tasks/s", reference: base))
         return results
     }
@@ -34,7 +35,7 @@ struct QueueBenchmark {
         try await seed.analyze()
         let took = try await Self.work(on: pool, workers: workers, expecting: tasks)
         await pool.close()
-        return Double(tasks) / took.seconds()
+        return Double(tasks) / took.seconds
     }
 
     /// Claims and completes until nothing is left.

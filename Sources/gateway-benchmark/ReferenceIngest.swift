@@ -28,25 +28,25 @@ struct ReferenceIngest {
 
     /// Every message, side by side across chats and in order within one.
     func saturate(_ frames: [[UInt8]]) async throws -> Duration {
+        // Who gets which chat is settled before the clock runs.
+        var queues: [[[UInt8]]] = Array(repeating: [], count: lanes)
+        for bytes in frames {
+            let chat = try message(try Frame(decoding: bytes)).chatID
+            queues[(Int(chat.dropFirst(3)) ?? 0) % lanes].append(bytes)
+        }
         let clock = ContinuousClock()
         let began = clock.now
-        var queues: [[[UInt8]]] = Array(repeating: [], count: lanes)
-        for frame in frames { queues[Self.lane(of: try message(frame).chatID, count: lanes)].append(frame) }
         try await withThrowingTaskGroup(of: Void.self) { group in
             for queue in queues {
-                group.addTask { for frame in queue { try await store(frame) } }
+                group.addTask { for bytes in queue { try await store(bytes) } }
             }
             try await group.waitForAll()
         }
         return began.duration(to: clock.now)
     }
 
-    private static func lane(of chat: String, count: Int) -> Int {
-        (Int(chat.dropFirst(3)) ?? 0) % count
-    }
-
-    private func message(_ bytes: [UInt8]) throws -> InboundMessage {
-        guard case .message(let message) = decoder.decode(try Frame(decoding: bytes).payload ?? []) else {
+    private func message(_ frame: Frame) throws -> InboundMessage {
+        guard case .message(let message) = decoder.decode(frame.payload ?? []) else {
             throw BenchmarkError("the reference could not read its message")
         }
         return message
@@ -55,7 +55,7 @@ struct ReferenceIngest {
     /// One message, from its frame's bytes to its ack's.
     func store(_ bytes: [UInt8]) async throws {
         let frame = try Frame(decoding: bytes)
-        let message = try message(bytes)
+        let message = try message(frame)
         try await pool.withConnection(deadline: .after(.seconds(60))) { connection in
             func run(_ statement: Statement, _ values: [PostgresValue]) async throws -> Rows {
                 try await connection.query(statement, values, deadline: .after(.seconds(60)))

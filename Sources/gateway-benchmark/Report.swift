@@ -1,7 +1,8 @@
+import AsyncRuntime
 import Foundation
 
 /// One line of the report. `ratio` is `value` to `reference`, both of this run.
-struct Result: Codable, Sendable {
+struct Reading: Codable, Sendable {
     let name: String
     let `case`: String
     let value: Double
@@ -22,17 +23,17 @@ struct Result: Codable, Sendable {
 struct Report {
     private struct File: Codable {
         let machine: Machine
-        let results: [Result]
+        let results: [Reading]
     }
 
     private let machine: Machine
-    private var results: [Result] = []
+    private var results: [Reading] = []
 
     init(machine: Machine) {
         self.machine = machine
     }
 
-    mutating func add(_ result: Result) {
+    mutating func add(_ result: Reading) {
         results.append(result)
     }
 
@@ -42,7 +43,7 @@ struct Report {
         return try encoder.encode(File(machine: machine, results: results))
     }
 
-    static func line(_ result: Result) -> String {
+    static func line(_ result: Reading) -> String {
         var line = pad(result.name, 15) + pad(result.case, 52)
         line += String(repeating: " ", count: max(0, 12 - number(result.value).count)) + number(result.value)
         line += " " + pad(result.unit, 18)
@@ -66,7 +67,7 @@ struct Percentiles {
     private let sorted: [Double]
 
     init(_ values: [Duration]) {
-        sorted = values.map { Double($0.components.seconds) * 1e3 + Double($0.components.attoseconds) / 1e15 }.sorted()
+        sorted = values.map { $0.seconds * 1e3 }.sorted()
     }
 
     /// The nearest rank.
@@ -76,8 +77,4 @@ struct Percentiles {
     }
 
     var maximum: Double { sorted.last ?? .nan }
-}
-
-extension Duration {
-    func seconds() -> Double { Double(components.seconds) + Double(components.attoseconds) / 1e18 }
 }

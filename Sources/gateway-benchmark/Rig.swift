@@ -11,8 +11,7 @@ import Synchronization
 final class Rig: Sendable {
     static let app = SimulatedApp(id: "cli_benchmark", secret: "benchmark")
 
-    let url: String
-    let connection: MemoryConnection
+    private let connection: MemoryConnection
     private let acks: AckCounter
     private let simulator: LarkSimulator
     private let stop = AsyncEvent()
@@ -21,7 +20,6 @@ final class Rig: Sendable {
 
     /// - Parameter url: a database with the gateway's schema.
     init(url: String) async throws {
-        self.url = url
         simulator = LarkSimulator(apps: [Self.app])
         try await simulator.start()
         let acks = AckCounter()
@@ -43,7 +41,10 @@ final class Rig: Sendable {
         running = Task { [stop] in await gateway.run(until: stop) }
         let deadline = Deadline.after(.seconds(30))
         while !connection.isOpen {
-            guard !deadline.hasPassed else { throw BenchmarkError("the gateway did not connect within 30 s") }
+            guard !deadline.hasPassed else {
+                await end()
+                throw BenchmarkError("the gateway did not connect within 30 s")
+            }
             try await Task.sleep(for: .milliseconds(10))
         }
     }
@@ -104,7 +105,7 @@ final class Rig: Sendable {
             for (index, item) in frames.enumerated() {
                 let due = began + .nanoseconds(index * 1_000_000_000 / perSecond)
                 let wait = clock.now.duration(to: due)
-                if wait > .zero { usleep(UInt32(wait.seconds() * 1e6)) }
+                if wait > .zero { usleep(UInt32(wait.seconds * 1e6)) }
                 state.withLock { $0.due[item.id] = due }
                 connection.push(item.frame)
             }

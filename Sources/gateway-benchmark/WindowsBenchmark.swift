@@ -7,7 +7,7 @@ import Synchronization
 struct WindowsBenchmark {
     let count: Int
 
-    func run() async -> [Result] {
+    func run() async -> [Reading] {
         let wakeUp = CountingWakeUp()
         let flushed = Mutex(0)
         let clock = ContinuousClock()
@@ -38,13 +38,13 @@ struct WindowsBenchmark {
         }
         let fired = firing.duration(to: clock.now)
         await batcher.flushAll()
-        func each(_ duration: Duration) -> Double { duration.seconds() * 1e9 / Double(count) }
+        func each(_ duration: Duration) -> Double { duration.seconds * 1e9 / Double(count) }
         return [
-            Result(.windows, "\(count) open: memory each", bytes, "bytes"),
-            Result(.windows, "\(count) open: schedule", each(scheduled), "ns"),
-            Result(.windows, "\(count) open: extend", each(extended), "ns"),
-            Result(.windows, "\(count) open: fire", each(fired), "ns"),
-            Result(.windows, "\(count) open: timers armed", Double(armed), "timers"),
+            Reading(.windows, "\(count) open: memory each", bytes, "bytes"),
+            Reading(.windows, "\(count) open: schedule", each(scheduled), "ns"),
+            Reading(.windows, "\(count) open: extend", each(extended), "ns"),
+            Reading(.windows, "\(count) open: fire", each(fired), "ns"),
+            Reading(.windows, "\(count) open: timers armed", Double(armed), "timers"),
         ]
     }
 }

@@ -94,6 +94,33 @@ struct FaultTests {
         await stage.end(worker, daemon)
     }
 
+    @Test("what is over its age goes at the start; while that fails messages are stored, and it is tried again")
+    func pruning() async throws {
+        let stage = try await Stage()
+        try await stage.pool.run(
+            """
+            INSERT INTO gateway.inbound_audit (lark_message_id, reason, received_at)
+            VALUES ('om_old', 'invalid_event', now() - interval '91 days')
+            """)
+        try await stage.pool.run("ALTER TABLE gateway.inbound_audit RENAME COLUMN received_at TO hidden")
+        try await stage.pool.run(
+            """
+            INSERT INTO gateway.inbound_dedup (installation_id, lark_message_id, received_at)
+            VALUES (1, 'om_old', now() - interval '25 hours')
+            """)
+        let daemon = try await stage.start(stage.configuration())
+        #expect(try await daemon.logs("database.unavailable"))
+        #expect(daemon.events("database.unavailable").map { $0["during"].string } == ["prune"])
+        let id = await stage.say("hello")
+        #expect(await stage.acked(id, [200]))
+        try await stage.pool.run("ALTER TABLE gateway.inbound_audit RENAME COLUMN hidden TO received_at")
+        #expect(try await daemon.logs("rows.pruned"))
+        #expect(try await daemon.logs("database.recovered"))
+        #expect(try await stage.rows("SELECT lark_message_id FROM gateway.inbound_dedup") == ["(\(id))"])
+        #expect(try await stage.rows("SELECT 1 FROM gateway.inbound_audit").isEmpty)
+        await stage.end(daemon)
+    }
+
     @Test("C18, I4: after a kill -9 between the ack and the flush the run comes after the restart, once")
     func killed() async throws {
         let stage = try await Stage()

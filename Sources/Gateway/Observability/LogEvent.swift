@@ -1,11 +1,18 @@
 /// One structured log event: a stable name and typed fields; never a message body, never a secret.
 package struct LogEvent: Sendable, Equatable {
-    package enum Level: Int, Sendable, CaseIterable, Comparable {
+    package enum Level: String, Sendable, CaseIterable, Comparable {
         case debug, info, warning, error
 
-        package var name: String { "\(self)" }
+        private var severity: Int {
+            switch self {
+            case .debug: 0
+            case .info: 1
+            case .warning: 2
+            case .error: 3
+            }
+        }
 
-        package static func < (a: Level, b: Level) -> Bool { a.rawValue < b.rawValue }
+        package static func < (a: Level, b: Level) -> Bool { a.severity < b.severity }
     }
 
     package enum Value: Sendable, Equatable {

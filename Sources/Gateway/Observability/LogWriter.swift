@@ -3,22 +3,13 @@ import Synchronization
 
 /// What is logged, and how a line looks.
 package struct LogSettings: Sendable, Equatable {
-    package enum Level: String, CaseIterable, Sendable { case debug, info, warning, error }
     package enum Format: String, CaseIterable, Sendable { case json, text }
 
-    package var level = Level.info
+    /// Events below it are not written.
+    package var level = LogEvent.Level.info
     package var format = Format.json
 
     package init() {}
-
-    package var minimum: LogEvent.Level {
-        switch level {
-        case .debug: .debug
-        case .info: .info
-        case .warning: .warning
-        case .error: .error
-        }
-    }
 }
 
 /// Writes events to a descriptor (stderr), one line each, whole lines only.
@@ -33,7 +24,7 @@ package struct LogWriter: Sendable {
 
     package var logger: Logger {
         Logger { [self] event in
-            guard event.level >= settings.minimum else { return }
+            guard event.level >= settings.level else { return }
             let now = Date()
             write(settings.format == .json ? Self.json(event, at: now) : Self.text(event, at: now))
         }
@@ -59,7 +50,7 @@ package struct LogWriter: Sendable {
 
     package static func json(_ event: LogEvent, at date: Date) -> String {
         var parts = [
-            "\"time\":\(quote(timestamp(date)))", "\"level\":\(quote(event.level.name))",
+            "\"time\":\(quote(timestamp(date)))", "\"level\":\(quote(event.level.rawValue))",
             "\"event\":\(quote(event.name))",
         ]
         for (key, value) in event.fields {
@@ -84,7 +75,7 @@ package struct LogWriter: Sendable {
             case .boolean(let flag): "\(key)=\(flag)"
             }
         }
-        let level = event.level.name.uppercased().padding(toLength: 7, withPad: " ", startingAt: 0)
+        let level = event.level.rawValue.uppercased().padding(toLength: 7, withPad: " ", startingAt: 0)
         return ([timestamp(date), level, event.name] + fields).joined(separator: " ")
     }
 

@@ -16,7 +16,7 @@ extension Repository {
 
     /// Forgets dedup and audit rows that are over their age, slice by slice.
     /// - Returns: how many.
-    /// - Throws: `PostgresError`; slices before it stay pruned.
+    /// - Throws: `PostgresError`, `CancellationError`; slices before it stay pruned.
     package func prune(_ retention: Retention) async throws -> Int {
         try await prune("gateway.inbound_dedup", SQL.pruneDedup, olderThan: retention.dedup)
             + (try await prune("gateway.inbound_audit", SQL.pruneAudit, olderThan: retention.audit))

@@ -1,3 +1,4 @@
+import AsyncRuntime
 import Foundation
 import LarkSimulator
 

@@ -1,14 +1,13 @@
-import AsyncRuntime
 import Dispatch
 import Foundation
 
 /// SIGTERM and SIGINT ask for an orderly stop.
-final class StopSignals: Sendable {
-    let stop = AsyncEvent()
+package final class StopSignals: Sendable {
+    package let stop = AsyncEvent()
     // Made in `init`, kept alive, never touched again.
     nonisolated(unsafe) private let sources: [any DispatchSourceSignal]
 
-    init() {
+    package init() {
         // A peer that hangs up must not end the process.
         signal(SIGPIPE, SIG_IGN)
         let queue = DispatchQueue(label: "signals")
