@@ -19,6 +19,8 @@ let package = Package(
             name: "CLibmicrohttpd", pkgConfig: "libmicrohttpd",
             providers: [.apt(["libmicrohttpd-dev"]), .brew(["libmicrohttpd"])]),
 
+        .systemLibrary(
+            name: "CJansson", pkgConfig: "jansson", providers: [.apt(["libjansson-dev"]), .brew(["jansson"])]),
         .systemLibrary(name: "CEpoll"),
 
         // What waits: deadlines, readiness of descriptors, timers, backoff, child processes.
@@ -26,7 +28,7 @@ let package = Package(
         .target(name: "Postgres", dependencies: ["AsyncRuntime", "CLibpq"]),
         .target(name: "WebSocket", dependencies: ["AsyncRuntime", "CLibcurl"]),
         .target(name: "HTTPServer", dependencies: ["AsyncRuntime", "CLibmicrohttpd"]),
-        .target(name: "Lark", dependencies: ["AsyncRuntime", "WebSocket"]),
+        .target(name: "Lark", dependencies: ["AsyncRuntime", "WebSocket", "CJansson"]),
         .target(
             name: "Gateway", dependencies: ["AsyncRuntime", "Lark", "Postgres", "CLibsodium"],
             resources: [.embedInCode("SQL")]),

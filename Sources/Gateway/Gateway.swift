@@ -25,7 +25,7 @@ package final class Gateway: Sendable {
         self.logger = logger
         self.metrics = metrics
         pool = Pool(url: settings.databaseURL, size: settings.poolSize)
-        repository = Repository(pool: pool)
+        repository = Repository(pool: pool, batching: settings.batching)
     }
 
     package var replica: String { identity.name }
@@ -74,9 +74,7 @@ package final class Gateway: Sendable {
         let dispatcher = Dispatcher(
             batcher: batcher, outboxHasWork: outboxHasWork, logger: logger, metrics: metrics,
             fenced: { fenced.continuation.yield($0) },
-            store: { [repository, settings] rows, deadline in
-                try await repository.ingest(rows, batching: settings.batching, deadline: deadline)
-            })
+            store: { [repository] in try await repository.ingest($0, skipsBusy: $1, deadline: $2) })
         let hub = Hub(
             parts: Hub.Parts(
                 repository: repository, leases: leases, batcher: batcher, dispatcher: dispatcher,

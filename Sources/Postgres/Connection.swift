@@ -137,33 +137,28 @@ package actor Connection {
     }
 
     private func send(_ statement: Statement, _ values: [PostgresValue], on handle: OpaquePointer) -> Bool {
-        let encoded = values.map(\.encoded)
-        let lengths = encoded.map { Int32($0?.count ?? 0) }
+        var encoder = ParameterEncoder()
+        for value in values { encoder.append(value) }
         let formats = [Int32](repeating: 1, count: values.count)
-        // libpq copies the values into its send buffer before it returns. An empty value still needs an address.
-        let storage = encoded.map { bytes -> UnsafeMutablePointer<CChar>? in
-            guard let bytes else { return nil }
-            let copy = UnsafeMutablePointer<CChar>.allocate(capacity: max(1, bytes.count))
-            bytes.withUnsafeBytes { source in
-                guard let start = source.baseAddress else { return }
-                UnsafeMutableRawPointer(copy).copyMemory(from: start, byteCount: source.count)
-            }
-            return copy
-        }
-        defer { for pointer in storage { pointer?.deallocate() } }
-        let pointers = storage.map { $0.map { UnsafePointer($0) } }
         let count = Int32(values.count)
-        if statement.isPrepared {
-            return PQsendQueryPrepared(handle, statement.name, count, pointers, lengths, formats, 1) == 1
+        // libpq copies the values into its send buffer before it returns.
+        return encoder.bytes.withUnsafeBytes { bytes in
+            let start = bytes.bindMemory(to: CChar.self).baseAddress
+            let pointers = encoder.ranges.map { range in range.flatMap { start?.advanced(by: $0.lowerBound) } }
+            let lengths = encoder.ranges.map { Int32($0?.count ?? 0) }
+            if statement.isPrepared {
+                return PQsendQueryPrepared(handle, statement.name, count, pointers, lengths, formats, 1) == 1
+            }
+            return PQsendQueryParams(handle, statement.sql, count, values.map(\.oid), pointers, lengths, formats, 1)
+                == 1
         }
-        return PQsendQueryParams(handle, statement.sql, count, values.map(\.oid), pointers, lengths, formats, 1) == 1
     }
 
     /// Sends what is buffered and reads until the statement's results are all here; the last one counts.
     private func answer(to statement: Statement, _ deadline: Deadline) async throws -> Rows {
         var limit = deadline
         var interruption: (any Error)?
-        var rows = Rows(statement: statement.name, columns: [:], types: [], cells: [], affected: 0)
+        var rows = Rows(statement: statement.name, columns: [:], types: [], cells: [], bytes: [], affected: 0)
         var failure: StatementError?
         while true {
             guard let handle, let readiness else { throw interruption ?? PostgresError.connection("closed") }

@@ -40,7 +40,7 @@ package enum MigrationError: Error, Sendable, CustomStringConvertible {
 package struct Migrator: Sendable {
     /// The schema that holds the record of what was applied, `<schema>.migration`.
     private let schema: String
-    private let migrations: [Migration]
+    package let migrations: [Migration]
     /// Any number that no other program on the same server uses.
     private let lockKey: Int64
 

@@ -50,6 +50,9 @@ package struct StatementError: Error, Sendable, CustomStringConvertible {
         sqlState.hasPrefix("22") || sqlState.hasPrefix("23") || sqlState.hasPrefix("54")
     }
 
+    /// Gave up waiting for a lock (55P03).
+    package var isLockTimeout: Bool { sqlState == "55P03" }
+
     package var description: String {
         let quotesData = sqlState.hasPrefix("22") || sqlState.hasPrefix("23")
         let words = [quotesData ? nil : message, constraint.map { "constraint \($0)" }].compactMap { $0 }

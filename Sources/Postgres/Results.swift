@@ -11,8 +11,9 @@ extension Rows {
             columns[String(cString: PQfname(result, Int32(column)))] = column
             types.append(PQftype(result, Int32(column)))
         }
-        var cells: [[UInt8]?] = []
+        var cells: [Range<Int>?] = []
         cells.reserveCapacity(width * height)
+        var bytes: [UInt8] = []
         for row in 0..<Int32(height) {
             for column in 0..<Int32(width) {
                 guard PQgetisnull(result, row, column) == 0, let value = PQgetvalue(result, row, column) else {
@@ -20,11 +21,12 @@ extension Rows {
                     continue
                 }
                 let length = Int(PQgetlength(result, row, column))
-                cells.append(Array(UnsafeRawBufferPointer(start: value, count: length)))
+                cells.append(bytes.count..<(bytes.count + length))
+                bytes.append(contentsOf: UnsafeRawBufferPointer(start: value, count: length))
             }
         }
         self.init(
-            statement: statement, columns: columns, types: types, cells: cells,
+            statement: statement, columns: columns, types: types, cells: cells, bytes: bytes,
             affected: Int(String(cString: PQcmdTuples(result))) ?? 0)
     }
 }

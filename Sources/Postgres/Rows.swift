@@ -5,7 +5,9 @@ package struct Rows: Sendable, RandomAccessCollection {
     let statement: String
     let columns: [String: Int]
     let types: [UInt32]
-    var cells: [[UInt8]?]
+    /// Where each cell stands in `bytes`; `nil` is NULL.
+    let cells: [Range<Int>?]
+    let bytes: [UInt8]
     /// Rows that an INSERT, UPDATE or DELETE without RETURNING touched.
     package var affected: Int
 
@@ -30,8 +32,8 @@ package struct Row: Sendable {
 
     package func optional<T: PostgresDecodable>(_ column: String, as type: T.Type = T.self) throws -> T? {
         guard let index = rows.columns[column] else { throw unexpected(column, "is missing") }
-        guard let bytes = rows.cells[base + index] else { return nil }
-        guard let value = T(postgresBytes: bytes, oid: rows.types[index]) else {
+        guard let range = rows.cells[base + index] else { return nil }
+        guard let value = T(postgresBytes: rows.bytes[range], oid: rows.types[index]) else {
             throw unexpected(column, "of type \(rows.types[index]) is no \(T.self)")
         }
         return value
@@ -44,38 +46,38 @@ package struct Row: Sendable {
 
 /// A Swift type that is read from the server's binary form.
 package protocol PostgresDecodable {
-    init?(postgresBytes bytes: [UInt8], oid: UInt32)
+    init?(postgresBytes bytes: ArraySlice<UInt8>, oid: UInt32)
 }
 
 extension PostgresDecodable {
-    fileprivate static func integer(_ bytes: [UInt8]) -> Int64 {
+    fileprivate static func integer(_ bytes: ArraySlice<UInt8>) -> Int64 {
         bytes.reduce(bytes.first.map { $0 & 0x80 != 0 ? -1 : 0 } ?? 0) { ($0 << 8) | Int64($1) }
     }
 }
 
 extension Int64: PostgresDecodable {
-    package init?(postgresBytes bytes: [UInt8], oid: UInt32) {
+    package init?(postgresBytes bytes: ArraySlice<UInt8>, oid: UInt32) {
         guard [20, 21, 23].contains(oid), bytes.count <= 8 else { return nil }
         self = Self.integer(bytes)
     }
 }
 
 extension Int: PostgresDecodable {
-    package init?(postgresBytes bytes: [UInt8], oid: UInt32) {
+    package init?(postgresBytes bytes: ArraySlice<UInt8>, oid: UInt32) {
         guard let value = Int64(postgresBytes: bytes, oid: oid) else { return nil }
         self.init(exactly: value)
     }
 }
 
 extension Bool: PostgresDecodable {
-    package init?(postgresBytes bytes: [UInt8], oid: UInt32) {
+    package init?(postgresBytes bytes: ArraySlice<UInt8>, oid: UInt32) {
         guard oid == 16, bytes.count == 1 else { return nil }
-        self = bytes[0] != 0
+        self = bytes.first != 0
     }
 }
 
 extension Double: PostgresDecodable {
-    package init?(postgresBytes bytes: [UInt8], oid: UInt32) {
+    package init?(postgresBytes bytes: ArraySlice<UInt8>, oid: UInt32) {
         guard oid == 701, bytes.count == 8 else { return nil }
         self.init(bitPattern: UInt64(bitPattern: Self.integer(bytes)))
     }
@@ -83,7 +85,7 @@ extension Double: PostgresDecodable {
 
 /// text, varchar, name, json, jsonb (without its version byte), "char" and unknown.
 extension String: PostgresDecodable {
-    package init?(postgresBytes bytes: [UInt8], oid: UInt32) {
+    package init?(postgresBytes bytes: ArraySlice<UInt8>, oid: UInt32) {
         switch oid {
         case 25, 1043, 19, 114, 18, 705: self.init(decoding: bytes, as: UTF8.self)
         case 3802: self.init(decoding: bytes.dropFirst(), as: UTF8.self)
@@ -93,7 +95,7 @@ extension String: PostgresDecodable {
 }
 
 extension UUID: PostgresDecodable {
-    package init?(postgresBytes bytes: [UInt8], oid: UInt32) {
+    package init?(postgresBytes bytes: ArraySlice<UInt8>, oid: UInt32) {
         guard oid == 2950, bytes.count == 16 else { return nil }
         self = bytes.withUnsafeBytes { UUID(uuid: $0.loadUnaligned(as: uuid_t.self)) }
     }
@@ -101,7 +103,7 @@ extension UUID: PostgresDecodable {
 
 extension Date: PostgresDecodable {
     /// timestamptz: microseconds since 2000-01-01 00:00 UTC.
-    package init?(postgresBytes bytes: [UInt8], oid: UInt32) {
+    package init?(postgresBytes bytes: ArraySlice<UInt8>, oid: UInt32) {
         guard oid == 1184, bytes.count == 8 else { return nil }
         self.init(timeIntervalSince1970: Double(Self.integer(bytes)) / 1e6 + 946_684_800)
     }

@@ -128,11 +128,16 @@ struct BenchmarkError: Error, CustomStringConvertible {
 private final class AckCounter: Sendable {
     typealias OnAck = @Sendable (_ deliveryID: String, _ code: Int) -> Void
 
-    private let handler = Mutex<OnAck?>(nil)
+    /// In a struct: a function that is a mutex's value itself gets another thunk with every look at it.
+    private struct Handler {
+        var onAck: OnAck?
+    }
+
+    private let handler = Mutex(Handler())
 
     var onAck: OnAck? {
-        get { handler.withLock { $0 } }
-        set { handler.withLock { $0 = newValue } }
+        get { handler.withLock { $0.onAck } }
+        set { handler.withLock { $0.onAck = newValue } }
     }
 
     func note(_ bytes: [UInt8]) {

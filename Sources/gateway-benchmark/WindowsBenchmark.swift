@@ -51,7 +51,12 @@ struct WindowsBenchmark {
 
 /// Time moved by hand, and the alarm that stands.
 private final class CountingWakeUp: WakeUp {
-    private let state = Mutex((now: Duration.zero, alarm: Optional<(at: Duration, fire: @Sendable () -> Void)>.none))
+    private struct State {
+        var now: Duration = .zero
+        var alarm: (at: Duration, fire: @Sendable () -> Void)?
+    }
+
+    private let state = Mutex(State())
 
     var now: Duration { state.withLock { $0.now } }
     var armed: Int { state.withLock { $0.alarm == nil ? 0 : 1 } }

@@ -89,7 +89,7 @@ struct BadInputTests {
         let stage = try await Stage(url: try await TestPostgres.makeEmptyDatabase())
         let check = try Daemon(["check", "--config", try Daemon.file(stage.configuration())])
         #expect(await check.ended() == 0)
-        #expect(check.output.contains("7 migrations") || check.output.contains("6 migrations"))
+        #expect(check.output.contains("\(GatewaySchema.migrator.migrations.count) migrations"))
         #expect(check.output.contains("ok    cli_test"))
         #expect(try await stage.rows("SELECT 1 FROM pg_namespace WHERE nspname = 'gateway'").isEmpty)
         await stage.end()

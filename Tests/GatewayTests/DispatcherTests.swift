@@ -45,7 +45,7 @@ struct DispatcherTests {
     @Test("I1: the ack comes after the commit, and opens the window")
     func acks() async throws {
         let release = AsyncEvent()
-        let bench = Bench { rows, _ in
+        let bench = Bench { rows, _, _ in
             await release.wait()
             return Self.stored(rows)
         }
@@ -61,7 +61,7 @@ struct DispatcherTests {
     func batches() async throws {
         let release = AsyncEvent()
         let batches = Recorder<[String]>()
-        let bench = Bench { rows, _ in
+        let bench = Bench { rows, _, _ in
             batches.record(rows.map(\.message.messageID))
             if batches.all.count == 1 { await release.wait() }
             return Self.stored(rows)
@@ -77,7 +77,7 @@ struct DispatcherTests {
     @Test("B15: a database that fails acks 500, says so once per batch, and the next delivery is handled at once")
     func databaseFails() async throws {
         let fails = Mutex(true)
-        let bench = Bench { rows, _ in
+        let bench = Bench { rows, _, _ in
             if fails.withLock({ $0 }) { throw PostgresError.connection("gone") }
             return Self.stored(rows)
         }
@@ -95,7 +95,7 @@ struct DispatcherTests {
     func poisoned() async throws {
         let release = AsyncEvent()
         let order = Recorder<String>()
-        let bench = Bench { rows, _ in
+        let bench = Bench { rows, _, _ in
             await release.wait()
             guard !rows.contains(where: { $0.message.content == "poison" }) else {
                 throw PostgresError.statement(
@@ -123,7 +123,7 @@ struct DispatcherTests {
         arguments: ["40P01", "23503"])
     func passing(sqlState: String) async throws {
         let calls = Mutex(0)
-        let bench = Bench { rows, _ in
+        let bench = Bench { rows, _, _ in
             let call = calls.withLock { count in
                 count += 1
                 return count
@@ -141,7 +141,7 @@ struct DispatcherTests {
 
     @Test("I7, D10: what the database fenced off is not acked, and the lease is reported lost")
     func fenced() async throws {
-        let bench = Bench { rows, _ in rows.map { _ in IngestResult(verdict: .fenced) } }
+        let bench = Bench { rows, _, _ in rows.map { _ in IngestResult(verdict: .fenced) } }
         await bench.receive("om_1")
         await bench.dispatcher.drain()
         #expect(bench.acks.all == [])
@@ -155,7 +155,7 @@ struct DispatcherTests {
         limits.maxWaiting = 3
         limits.maxWaitingBytes = 100_000
         let began = Doorbell()
-        let bench = Bench(limits: limits) { rows, _ in
+        let bench = Bench(limits: limits) { rows, _, _ in
             began.ring()
             await release.wait()
             return Self.stored(rows)

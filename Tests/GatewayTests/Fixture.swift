@@ -7,14 +7,13 @@ import TestSupport
 
 /// A database with one workspace, one agent with a runtime, and installations of it that this test owns.
 struct Fixture: Sendable {
+    let url: String
     let pool: Pool
     let repository: Repository
     let lease: Lease
 
-    static let batching = Batching()
-
     init(access: InstallationSettings.Access = .open, apps: [String] = ["cli_a"]) async throws {
-        let url = try await TestPostgres.makeDatabase()
+        url = try await TestPostgres.makeDatabase()
         pool = Pool(url: url, size: 4)
         repository = Repository(pool: pool)
         try await repository.applyAgent(workspace: "acme", name: "support", runtime: "default")
@@ -51,8 +50,7 @@ struct Fixture: Sendable {
     @discardableResult
     func ingest(_ messages: InboundMessage..., lease: Lease? = nil) async throws -> [IngestResult] {
         try await repository.ingest(
-            messages.map { IngestRow(lease: lease ?? self.lease, message: $0) }, batching: Self.batching,
-            deadline: .after(.seconds(20)))
+            messages.map { IngestRow(lease: lease ?? self.lease, message: $0) }, deadline: .after(.seconds(20)))
     }
 
     /// Closes the session's window now.

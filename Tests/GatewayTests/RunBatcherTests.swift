@@ -76,6 +76,63 @@ struct RunBatcherTests {
         #expect(Batching(silenceWindow: .seconds(60), maxWait: .seconds(30)).maxWait == .seconds(60))
     }
 
+    @Test("thousands that are due at once are flushed a bounded number at a time, and all of them")
+    func manyAtOnce() async throws {
+        let running = Mutex(0)
+        let most = Mutex(0)
+        let bench = Bench { _, _ in
+            let now = running.withLock { running in
+                running += 1
+                return running
+            }
+            most.withLock { $0 = max($0, now) }
+            await Task.yield()
+            running.withLock { $0 -= 1 }
+            return [:]
+        }
+        let count = 10 * RunBatcher.maxSessionsPerFlush + 7
+        for session in 1...count { await bench.batcher.messageStored(in: key(Int64(session))) }
+        bench.clock.advance(by: .seconds(3))
+        let done = try await eventually {
+            // The end of a flush sets the alarm for the rest, on the same clock.
+            bench.clock.advance(by: .zero)
+            return bench.flushed.all.joined().count == count
+        }
+        #expect(done)
+        #expect(Set(bench.flushed.all.joined()).count == count)
+        #expect(bench.flushed.all.allSatisfy { $0.count <= RunBatcher.maxSessionsPerFlush })
+        #expect(most.withLock { $0 } <= RunBatcher.maxFlushes)
+    }
+
+    @Test("a stop flushes thousands of windows in batches, and returns when all are flushed")
+    func manyAtStop() async throws {
+        let bench = Bench()
+        let count = 10 * RunBatcher.maxSessionsPerFlush + 7
+        for session in 1...count { await bench.batcher.messageStored(in: key(Int64(session))) }
+        await bench.batcher.flushAll()
+        #expect(Set(bench.flushed.all.joined()).count == count)
+        #expect(bench.flushed.all.allSatisfy { $0.count <= RunBatcher.maxSessionsPerFlush })
+    }
+
+    @Test("a session whose row somebody holds is tried again soon, and nobody waits for it")
+    func busy() async throws {
+        let busy = key(1)
+        let calls = Mutex(0)
+        let bench = Bench { keys, _ in
+            let isFirst = calls.withLock { calls in
+                calls += 1
+                return calls == 1
+            }
+            return isFirst && keys.contains(busy) ? [busy: .busy] : [:]
+        }
+        await bench.batcher.messageStored(in: busy)
+        await bench.batcher.messageStored(in: key(2))
+        bench.clock.advance(by: .seconds(3))
+        #expect(try await eventually { bench.batcher.openWindows == 1 })
+        bench.clock.advance(by: .milliseconds(250))
+        #expect(try await bench.flushes([[1, 2], [1]]))
+    }
+
     @Test("C16: while a flush is slow, other windows close on time; the same session's next waits for it")
     func slowFlush() async throws {
         let release = AsyncEvent()

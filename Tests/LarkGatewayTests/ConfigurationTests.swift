@@ -1,8 +1,8 @@
 import Foundation
-import Gateway
 import TestSupport
 import Testing
 
+@testable import Gateway
 @testable import lark_gateway
 
 /// What an installation must name.
@@ -176,9 +176,9 @@ struct LogWriterTests {
 
     @Test("JSON lines parse, whatever stands in a field")
     func json() throws {
-        let line = LogWriter.json(event, at: date)
-        #expect(!line.contains("\n"))
-        let object = try #require(try JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: Any])
+        let line = LogWriter.json(event, at: date).bytes
+        #expect(line.firstIndex(of: 0x0A) == line.count - 1)
+        let object = try #require(try JSONSerialization.jsonObject(with: Data(line)) as? [String: Any])
         #expect(object["event"] as? String == "noun.verbed")
         #expect(object["level"] as? String == "warning")
         #expect(object["app_id"] as? String == "a \"b\"\n\u{1}")
@@ -187,11 +187,20 @@ struct LogWriterTests {
         #expect(object["none"] == nil)
     }
 
+    @Test("the time is UTC to the millisecond, in every year", arguments: [0, 1, -1, 951_782_400, 4_102_444_799])
+    func time(seconds: Int) {
+        let date = Date(timeIntervalSince1970: Double(seconds))
+        var line = LogLine()
+        line.append(date)
+        let expected = date.formatted(Date.ISO8601FormatStyle(includingFractionalSeconds: true))
+        #expect(String(decoding: line.bytes, as: UTF8.self) == expected)
+    }
+
     @Test("text is for people, one line too")
     func text() {
         #expect(
-            LogWriter.text(event, at: date)
-                == #"2026-05-28T20:26:40.500Z WARNING noun.verbed app_id="a \"b\"\n\u0001" count=-3 flag=true"#)
+            String(decoding: LogWriter.text(event, at: date).bytes, as: UTF8.self)
+                == #"2026-05-28T20:26:40.500Z WARNING noun.verbed app_id="a \"b\"\n\u0001" count=-3 flag=true"# + "\n")
     }
 }
 

@@ -10,7 +10,7 @@ package actor Dispatcher {
     /// Sends the ack; not called for a message that this replica has no right to answer any more.
     package typealias Acknowledge = @Sendable (AckCode) async -> Void
     /// Decides a batch in one transaction; see `Repository.ingest`.
-    package typealias Store = @Sendable ([IngestRow], Deadline) async throws -> [IngestResult]
+    package typealias Store = @Sendable ([IngestRow], _ skipsBusy: Bool, Deadline) async throws -> [IngestResult]
 
     package struct Limits: Sendable {
         package var lanes = 4
@@ -54,7 +54,7 @@ package actor Dispatcher {
     /// Puts a message behind those of its chat that came before; returns at once.
     package func receive(_ message: InboundMessage, under lease: Lease, acknowledge: @escaping Acknowledge) async {
         let row = IngestRow(lease: lease, message: message)
-        logger.log(.messageReceived(row))
+        logger.logDebug(.messageReceived(row))
         let waiting = lanes.reduce(0) { $0 + $1.count }
         let bytes = lanes.reduce(0) { $0 + $1.bytes }
         guard waiting < limits.maxWaiting, bytes + row.cost <= limits.maxWaitingBytes else {
@@ -146,7 +146,9 @@ package actor Dispatcher {
     /// until the guilty row stands alone, and that one is dropped as invalid.
     private func decide(_ rows: [IngestRow], deadline: Deadline) async -> [Decision] {
         do {
-            return zip(rows, try await storeRetrying(rows, deadline)).map { .decided($0, $1) }
+            return zip(rows, try await storeRetrying(rows, deadline)).map { row, result in
+                result.verdict == .busy ? .failed(SessionBusy()) : .decided(row, result)
+            }
         } catch let error as PostgresError where error.blamesTheRow {
             guard rows.count == 1 else {
                 let middle = rows.count / 2
@@ -165,18 +167,29 @@ package actor Dispatcher {
         }
     }
 
+    /// Somebody else holds a message's session: what waits with it must not wait for that one, so it goes on without.
     /// Deadlocks and serialization failures (class 40) pass at once; so does a constraint (class 23) that somebody else's
     /// commit in the middle of ours broke, a member that was removed just now for one.
     private func storeRetrying(_ rows: [IngestRow], _ deadline: Deadline) async throws -> [IngestResult] {
+        var skipsBusy = false
         for _ in 0..<3 {
             do {
-                return try await store(rows, deadline)
+                return try await store(rows, skipsBusy, deadline)
+            } catch PostgresError.statement(let error) where error.isLockTimeout {
+                skipsBusy = true
             } catch PostgresError.statement(let error)
                 where error.sqlState.hasPrefix("40") || error.sqlState.hasPrefix("23")
             {
                 continue
             }
         }
-        return try await store(rows, deadline)
+        return try await store(rows, skipsBusy, deadline)
+    }
+}
+
+/// A message that could not be stored because somebody else holds the row of its session.
+struct SessionBusy: Error, CustomStringConvertible {
+    var description: String {
+        "another client holds the chat's row in gateway.chat_session: end its transaction (pg_stat_activity shows it)"
     }
 }

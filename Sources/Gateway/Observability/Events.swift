@@ -240,6 +240,7 @@ extension LogEvent {
         case .empty: return Self(.info, "window.empty", base)
         case .gone: return Self(.debug, "window.gone", base)
         case .notDue(let wait): return Self(.debug, "window.not_due", base + [("remaining_ms", .milliseconds(wait))])
+        case .busy: return Self(.debug, "window.busy", base)
         case .fenced: return Self(.warning, "window.fenced", base)
         }
     }

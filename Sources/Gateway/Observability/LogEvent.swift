@@ -42,14 +42,22 @@ package struct LogEvent: Sendable, Equatable {
 
 /// Where events go.
 package struct Logger: Sendable {
+    private let minimum: LogEvent.Level
     private let sink: @Sendable (LogEvent) -> Void
 
-    package init(_ sink: @escaping @Sendable (LogEvent) -> Void) {
+    /// - Parameter minimum: events below it never reach `sink`.
+    package init(minimum: LogEvent.Level = .debug, _ sink: @escaping @Sendable (LogEvent) -> Void) {
+        self.minimum = minimum
         self.sink = sink
     }
 
+    /// For debug events on the hot way: makes the event only where it will be written.
+    func logDebug(_ event: @autoclosure () -> LogEvent) {
+        if minimum <= .debug { sink(event()) }
+    }
+
     package func log(_ event: LogEvent) {
-        sink(event)
+        if minimum <= event.level { sink(event) }
     }
 }
 

@@ -23,8 +23,7 @@ package struct LogWriter: Sendable {
     }
 
     package var logger: Logger {
-        Logger { [self] event in
-            guard event.level >= settings.level else { return }
+        Logger(minimum: settings.level) { [self] event in
             let now = Date()
             write(settings.format == .json ? Self.json(event, at: now) : Self.text(event, at: now))
         }
@@ -32,13 +31,12 @@ package struct LogWriter: Sendable {
 
     private static let lock = Mutex(())
 
-    private func write(_ line: String) {
-        let bytes = Array((line + "\n").utf8)
+    private func write(_ line: LogLine) {
         Self.lock.withLock { _ in
             var sent = 0
-            while sent < bytes.count {
-                let count = bytes.withUnsafeBytes {
-                    Foundation.write(descriptor, $0.baseAddress?.advanced(by: sent), bytes.count - sent)
+            while sent < line.bytes.count {
+                let count = line.bytes.withUnsafeBytes {
+                    Foundation.write(descriptor, $0.baseAddress?.advanced(by: sent), line.bytes.count - sent)
                 }
                 if count < 0, errno == EINTR { continue }
                 // A log that nobody takes is no reason to stop.
@@ -48,56 +46,46 @@ package struct LogWriter: Sendable {
         }
     }
 
-    package static func json(_ event: LogEvent, at date: Date) -> String {
-        var parts = [
-            "\"time\":\(quote(timestamp(date)))", "\"level\":\(quote(event.level.rawValue))",
-            "\"event\":\(quote(event.name))",
-        ]
+    static func json(_ event: LogEvent, at date: Date) -> LogLine {
+        var line = LogLine()
+        line.append(#"{"time":""#)
+        line.append(date)
+        line.append(#"","level":"#)
+        line.append(quoted: event.level.rawValue)
+        line.append(#","event":"#)
+        line.append(quoted: event.name)
         for (key, value) in event.fields {
-            let text =
-                switch value {
-                case .text(let text): quote(text)
-                case .integer(let number): "\(number)"
-                case .boolean(let flag): "\(flag)"
-                }
-            parts.append("\"\(key)\":\(text)")
+            line.append(",")
+            line.append(quoted: key)
+            line.append(":")
+            switch value {
+            case .text(let text): line.append(quoted: text)
+            case .integer(let number): line.append(String(number))
+            case .boolean(let flag): line.append(flag ? "true" : "false")
+            }
         }
-        return "{" + parts.joined(separator: ",") + "}"
+        line.append("}\n")
+        return line
     }
 
-    package static func text(_ event: LogEvent, at date: Date) -> String {
-        let fields = event.fields.map { key, value in
+    static func text(_ event: LogEvent, at date: Date) -> LogLine {
+        var line = LogLine()
+        line.append(date)
+        line.append(" ")
+        line.append(event.level.rawValue.uppercased().padding(toLength: 7, withPad: " ", startingAt: 0))
+        line.append(" ")
+        line.append(event.name)
+        for (key, value) in event.fields {
+            line.append(" \(key)=")
             switch value {
             case .text(let text):
-                text.contains(where: { " \"=\n".contains($0) }) || text.isEmpty
-                    ? "\(key)=\(quote(text))" : "\(key)=\(text)"
-            case .integer(let number): "\(key)=\(number)"
-            case .boolean(let flag): "\(key)=\(flag)"
+                let isPlain = !text.isEmpty && text.utf8.allSatisfy { $0 > 0x20 && $0 != 0x22 && $0 != 0x3D }
+                if isPlain { line.append(text) } else { line.append(quoted: text) }
+            case .integer(let number): line.append(String(number))
+            case .boolean(let flag): line.append(flag ? "true" : "false")
             }
         }
-        let level = event.level.rawValue.uppercased().padding(toLength: 7, withPad: " ", startingAt: 0)
-        return ([timestamp(date), level, event.name] + fields).joined(separator: " ")
-    }
-
-    private static func timestamp(_ date: Date) -> String {
-        date.formatted(Date.ISO8601FormatStyle(includingFractionalSeconds: true))
-    }
-
-    /// RFC 8259, section 7.
-    private static func quote(_ text: String) -> String {
-        var out = "\""
-        for scalar in text.unicodeScalars {
-            switch scalar {
-            case "\"": out += "\\\""
-            case "\\": out += "\\\\"
-            case "\n": out += "\\n"
-            case "\r": out += "\\r"
-            case "\t": out += "\\t"
-            case _ where scalar.value < 0x20:
-                out += "\\u00" + (scalar.value < 16 ? "0" : "") + String(scalar.value, radix: 16)
-            default: out.unicodeScalars.append(scalar)
-            }
-        }
-        return out + "\""
+        line.append("\n")
+        return line
     }
 }

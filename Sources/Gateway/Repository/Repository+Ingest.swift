@@ -16,7 +16,7 @@ package struct IngestRow: Sendable {
     var cost: Int { message.content.utf8.count + 512 }
 }
 
-/// What was decided about a message; see 002_ingest.sql.
+/// What was decided about a message; see 007_set_based.sql.
 package enum Verdict: String, Sendable, CaseIterable {
     case ingested
     case duplicate
@@ -26,6 +26,8 @@ package enum Verdict: String, Sendable, CaseIterable {
     case revokedInstallation = "revoked_installation"
     case invalidEvent = "invalid_event"
     case appSender = "app_sender"
+    /// Somebody else holds its session; nothing of it was written.
+    case busy
     case fenced
 }
 
@@ -47,8 +49,10 @@ package struct IngestResult: Sendable, Equatable {
 
 extension Repository {
     /// Decides a batch in one transaction.
+    /// - Parameter skipsBusy: does not wait for sessions that somebody else holds; their messages are `busy`.
     /// - Returns: one result per row, in their order.
-    package func ingest(_ rows: [IngestRow], batching: Batching, deadline: Deadline) async throws -> [IngestResult] {
+    package func ingest(_ rows: [IngestRow], skipsBusy: Bool = false, deadline: Deadline) async throws -> [IngestResult]
+    {
         let messages = rows.map(\.message)
         let values: [PostgresValue] = [
             .intArray(rows.map(\.lease.installation.rawValue)),
@@ -65,6 +69,7 @@ extension Repository {
             .textArray(messages.map { $0.fault?.rawValue }),
             .interval(batching.silenceWindow),
             .interval(batching.maxWait),
+            .bool(skipsBusy),
         ]
         let answer = try await pool.query(SQL.ingestMessages, values, deadline: deadline)
         guard answer.count == rows.count else {

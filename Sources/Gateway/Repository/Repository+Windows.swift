@@ -1,7 +1,7 @@
 import AsyncRuntime
 import Postgres
 
-/// What became of a closed window; see 003_windows.sql.
+/// What became of a closed window; see 007_set_based.sql.
 package enum FlushOutcome: Sendable, Equatable {
     /// `taskID` is nil where a queued task covered the messages already.
     case queued(taskID: Int64?)
@@ -10,6 +10,8 @@ package enum FlushOutcome: Sendable, Equatable {
     case empty
     /// Extended meanwhile, by this much.
     case notDue(Duration)
+    /// Somebody holds the session's row: the window stays, and is to be closed a little later.
+    case busy
     case fenced
     /// The window was not there any more.
     case gone
@@ -31,7 +33,8 @@ extension Repository {
             SQL.flushWindows,
             [
                 .intArray(windows.map(\.0.installation.rawValue)), .intArray(windows.map(\.1.generation)),
-                .intArray(windows.map(\.0.session)), .bool(force),
+                .intArray(windows.map(\.0.session)), .bool(force), .interval(batching.silenceWindow),
+                .interval(batching.maxWait),
             ], deadline: deadline)
         var outcomes = Dictionary(windows.map { ($0.0, FlushOutcome.gone) }, uniquingKeysWith: { $1 })
         let keys = Dictionary(windows.map { ($0.0.session, $0.0) }, uniquingKeysWith: { $1 })
@@ -44,6 +47,7 @@ extension Repository {
             case "agent_archived": outcomes[key] = .agentArchived
             case "empty": outcomes[key] = .empty
             case "not_due": outcomes[key] = .notDue(.milliseconds(try row.value("remaining_ms", as: Int64.self)))
+            case "busy": outcomes[key] = .busy
             case "fenced": outcomes[key] = .fenced
             default: throw PostgresError.unexpectedResult("flush_windows: outcome \(word)")
             }
@@ -53,7 +57,11 @@ extension Repository {
 
     func loadWindows(of installations: [InstallationID], overdueOnly: Bool = false) async throws -> [StoredWindow] {
         try await run(
-            overdueOnly ? SQL.loadOverdueWindows : SQL.loadWindows, [.intArray(installations.map(\.rawValue))]
+            overdueOnly ? SQL.loadOverdueWindows : SQL.loadWindows,
+            [
+                .intArray(installations.map(\.rawValue)), .interval(batching.silenceWindow),
+                .interval(batching.maxWait),
+            ]
         ).map { row in
             StoredWindow(
                 session: SessionKey(

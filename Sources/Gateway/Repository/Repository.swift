@@ -5,12 +5,15 @@ import Postgres
 /// The gateway's face to Postgres: one method per statement, each with a deadline, in the gateway's own terms.
 package struct Repository: Sendable {
     package let pool: Pool
+    /// When windows close, for the statements that open and close them.
+    let batching: Batching
 
     /// For what nobody waits for in person.
     static let patience: Duration = .seconds(10)
 
-    package init(pool: Pool) {
+    package init(pool: Pool, batching: Batching = Batching()) {
         self.pool = pool
+        self.batching = batching
     }
 
     @discardableResult

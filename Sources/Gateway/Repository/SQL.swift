@@ -43,6 +43,7 @@ package enum GatewaySchema {
             migration(4, "tasks", PackageResources._04_tasks_sql),
             migration(5, "leases_and_outbox", PackageResources._05_leases_and_outbox_sql),
             migration(6, "configuration", PackageResources._06_configuration_sql),
+            migration(7, "set_based", PackageResources._07_set_based_sql),
         ],
         // "larkgate" in ASCII.
         lockKey: 0x6c61_726b_6761_7465)

@@ -1,6 +1,9 @@
 -- The open windows of the installations $1: how long ago they opened and in how long they are due, in milliseconds.
-SELECT installation_id, session_id,
-    ceil(extract(epoch FROM clock_timestamp() - first_at) * 1000)::bigint AS open_for_ms,
-    ceil(extract(epoch FROM due_at - clock_timestamp()) * 1000)::bigint AS due_in_ms
-FROM gateway.pending_run
-WHERE installation_id = ANY ($1)
+-- $2, $3: the silence window and max_wait.
+SELECT p.installation_id, p.session_id,
+    ceil(extract(epoch FROM clock_timestamp() - p.first_at) * 1000)::bigint AS open_for_ms,
+    ceil(extract(epoch FROM gateway.window_due(p.first_at, p.due_at, s.last_user_at, $2, $3) - clock_timestamp())
+        * 1000)::bigint AS due_in_ms
+FROM gateway.pending_run p
+JOIN gateway.chat_session s ON s.installation_id = p.installation_id AND s.id = p.session_id
+WHERE p.installation_id = ANY ($1)

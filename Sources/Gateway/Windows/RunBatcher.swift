@@ -3,7 +3,8 @@ import Synchronization
 
 /// Turns bursts of messages into one flush per session: a silence window each, one alarm for the earliest.
 ///
-/// Flushes of different sessions run side by side; the next one of the same session waits for the last. A flush that
+/// Flushes of different sessions run side by side, a few at a time and a bounded number of sessions each; the next one
+/// of the same session waits for the last. A flush that
 /// fails is tried again with backoff. After `flushAll` the batcher is terminal: what is scheduled then is flushed at
 /// once, before `messageStored` returns.
 package final class RunBatcher: Sendable {
@@ -15,9 +16,18 @@ package final class RunBatcher: Sendable {
         var isTerminal = false
         var flushesUnderWay = 0
         var backoff = Backoff(initial: .milliseconds(500), maximum: .seconds(5))
+        /// What the alarm is set to.
+        var alarm: Duration?
         /// Who waits until no flush is under way.
         var waiters: [CheckedContinuation<Void, Never>] = []
     }
+
+    /// One statement's worth: however many windows are due at once, each statement ends well within its patience.
+    package static let maxSessionsPerFlush = 1_000
+    /// Side by side; each takes a connection that ingest wants too.
+    package static let maxFlushes = 4
+
+    private static let busyRetry: Duration = .milliseconds(250)
 
     private let state: Mutex<State>
     private let wakeUp: any WakeUp
@@ -45,7 +55,7 @@ package final class RunBatcher: Sendable {
                 return true
             }
             state.windows.messageStored(in: key, now: wakeUp.now)
-            arm(state)
+            arm(&state)
             return false
         }
         if isTerminal { await run([key], force: true) }
@@ -56,7 +66,7 @@ package final class RunBatcher: Sendable {
         state.withLock { state in
             guard !state.isTerminal else { return }
             state.windows.restore(key, first: wakeUp.now - openFor, due: wakeUp.now + dueIn)
-            arm(state)
+            arm(&state)
         }
     }
 
@@ -64,7 +74,7 @@ package final class RunBatcher: Sendable {
     package func forget(_ installation: InstallationID) {
         state.withLock { state in
             state.windows.forget(installation)
-            arm(state)
+            arm(&state)
         }
     }
 
@@ -72,12 +82,18 @@ package final class RunBatcher: Sendable {
     package func flushAll() async {
         let due = state.withLock { state in
             state.isTerminal = true
+            state.alarm = nil
             wakeUp.set(at: nil) {}
-            let due = state.windows.closeAll()
-            if !due.isEmpty { state.flushesUnderWay += 1 }
+            let due = Self.inBatches(state.windows.closeAll())
+            state.flushesUnderWay += due.count
             return due
         }
-        if !due.isEmpty { await run(due, force: true) }
+        await withTaskGroup(of: Void.self) { group in
+            for (index, batch) in due.enumerated() {
+                if index >= Self.maxFlushes { await group.next() }
+                group.addTask { await self.run(batch, force: true) }
+            }
+        }
         await withCheckedContinuation { continuation in
             let isIdle = state.withLock { state in
                 guard state.flushesUnderWay > 0 else { return true }
@@ -89,19 +105,36 @@ package final class RunBatcher: Sendable {
     }
 
     /// Called under the lock, so that of two alarms the one of the newer state is set last.
-    private func arm(_ state: borrowing State) {
-        wakeUp.set(at: state.windows.nextDeadline) { [weak self] in self?.timerFired() }
+    private func arm(_ state: inout State) {
+        // While as many flushes are under way as may be, the end of one is what goes on.
+        let next = state.flushesUnderWay < Self.maxFlushes ? state.windows.nextDeadline : nil
+        // Most messages extend a window and move no alarm.
+        guard next != state.alarm else { return }
+        state.alarm = next
+        wakeUp.set(at: next) { [weak self] in self?.timerFired() }
     }
 
     private func timerFired() {
-        let due = state.withLock { state -> [SessionKey] in
+        let due = state.withLock { state -> [[SessionKey]] in
             guard !state.isTerminal else { return [] }
-            let due = state.windows.closeDue(now: wakeUp.now)
-            if !due.isEmpty { state.flushesUnderWay += 1 }
-            arm(state)
+            state.alarm = nil
+            var due: [[SessionKey]] = []
+            while state.flushesUnderWay < Self.maxFlushes {
+                let batch = state.windows.closeDue(now: wakeUp.now, limit: Self.maxSessionsPerFlush)
+                guard !batch.isEmpty else { break }
+                state.flushesUnderWay += 1
+                due.append(batch)
+            }
+            arm(&state)
             return due
         }
-        if !due.isEmpty { Task { await run(due, force: false) } }
+        for batch in due { Task { await run(batch, force: false) } }
+    }
+
+    private static func inBatches(_ keys: [SessionKey]) -> [[SessionKey]] {
+        stride(from: 0, to: keys.count, by: maxSessionsPerFlush).map {
+            Array(keys[$0..<min(keys.count, $0 + maxSessionsPerFlush)])
+        }
     }
 
     private func run(_ keys: [SessionKey], force: Bool) async {
@@ -110,9 +143,11 @@ package final class RunBatcher: Sendable {
             let leftOver = finish(keys) { state in
                 state.backoff.reset()
                 for (key, outcome) in outcomes {
+                    switch outcome {
                     // Extended by somebody whose message we did not hear of.
-                    if case .notDue(let wait) = outcome {
-                        state.windows.restore(key, first: wakeUp.now, due: wakeUp.now + wait)
+                    case .notDue(let wait): state.windows.restore(key, first: wakeUp.now, due: wakeUp.now + wait)
+                    case .busy: state.windows.restore(key, first: wakeUp.now, due: wakeUp.now + Self.busyRetry)
+                    case .queued, .agentOffline, .agentArchived, .empty, .fenced, .gone: break
                     }
                 }
             }
@@ -139,10 +174,9 @@ package final class RunBatcher: Sendable {
             if state.isTerminal {
                 let leftOver = state.windows.closeAll()
                 if !leftOver.isEmpty { return (leftOver, []) }
-            } else {
-                arm(state)
             }
             state.flushesUnderWay -= 1
+            if !state.isTerminal { arm(&state) }
             guard state.flushesUnderWay == 0 else { return ([], []) }
             defer { state.waiters = [] }
             return ([], state.waiters)

@@ -60,10 +60,11 @@ struct SilenceWindows {
         push(Entry(due: due, key: key, generation: nextGeneration))
     }
 
-    /// Closes every window that is due; their flushes are under way until `flushEnded`.
-    mutating func closeDue(now: Duration) -> [SessionKey] {
+    /// Closes windows that are due, the earliest first and `limit` of them at most; their flushes are under way until
+    /// `flushEnded`.
+    mutating func closeDue(now: Duration, limit: Int) -> [SessionKey] {
         var due: [SessionKey] = []
-        while let entry = heap.first, entry.due <= now.milliseconds {
+        while due.count < limit, let entry = heap.first, entry.due <= now.milliseconds {
             pop()
             guard let window = windows[entry.key], window.generation == entry.generation else { continue }
             if window.due > now.milliseconds {

@@ -31,6 +31,7 @@ package struct TaskEnqueuer: Sendable {
         case .agentArchived: "agent_archived"
         case .empty: "empty"
         case .notDue: "not_due"
+        case .busy: "busy"
         case .fenced: "fenced"
         case .gone: "gone"
         }

@@ -1,5 +1,3 @@
-import Foundation
-
 /// From the payload of a delivery to what the gateway does with it. Pure.
 package struct EventDecoder: Sendable {
     package enum Decoded: Sendable, Equatable {
@@ -63,8 +61,9 @@ package struct EventDecoder: Sendable {
         guard text.utf8.count <= Self.maxContentBytes else {
             return refuse(&message, "a text of \(text.utf8.count) bytes; the limit is \(Self.maxContentBytes)")
         }
-        message.wasRepaired = text.unicodeScalars.contains { $0 == "\0" || $0 == "\u{FFFD}" }
         message.content = clean(text)
+        message.wasRepaired =
+            message.content.utf8.contains(where: { $0 == 0xEF }) && message.content.contains("\u{FFFD}")
     }
 
     private func refuse(_ message: inout InboundMessage, _ reason: String) {
@@ -75,7 +74,7 @@ package struct EventDecoder: Sendable {
     /// Postgres stores no NUL.
     private func clean(_ text: String?) -> String {
         guard let text else { return "" }
-        return text.utf8.contains(0) ? text.replacingOccurrences(of: "\0", with: "\u{FFFD}") : text
+        return text.utf8.contains(0) ? text.replacing("\0", with: "\u{FFFD}") : text
     }
 
     /// Some times are in microseconds: judged by their length. What is out of any calendar is `nil`.

@@ -7,36 +7,36 @@ extension Frame {
 
     /// - Throws: `FrameError`. Nothing is allocated by a length that the bytes do not hold.
     package init(decoding bytes: some Collection<UInt8>) throws(FrameError) {
-        var reader = ProtobufReader(Array(bytes))
+        var reader = ProtobufReader(ArraySlice(bytes))
         var frame = Frame(service: 0, method: 0)
-        var seen: Set<Field> = []
+        // One bit per field number.
+        var seen: UInt64 = 0
         while let (number, wireType) = try reader.nextTag() {
             guard let field = Field(rawValue: number) else {
                 try reader.skip(number, wireType)
                 continue
             }
-            seen.insert(field)
+            seen |= 1 << number
             switch field {
             case .sequenceID: frame.sequenceID = try reader.varint(number, wireType)
             case .logID: frame.logID = try reader.varint(number, wireType)
             case .service: frame.service = Int32(truncatingIfNeeded: try reader.varint(number, wireType))
             case .method: frame.method = Int32(truncatingIfNeeded: try reader.varint(number, wireType))
-            case .headers: frame.headers.append(try Self.header(try reader.bytes(number, wireType)))
+            case .headers: frame.headers.append(try Self.header(ProtobufReader(try reader.bytes(number, wireType))))
             case .payloadEncoding: frame.payloadEncoding = try reader.string(number, wireType)
             case .payloadType: frame.payloadType = try reader.string(number, wireType)
             case .payload: frame.payload = Array(try reader.bytes(number, wireType))
             case .logIDNew: frame.logIDNew = try reader.string(number, wireType)
             }
         }
-        guard seen.contains(.sequenceID) else { throw FrameError.missing(field: "SeqID") }
-        guard seen.contains(.logID) else { throw FrameError.missing(field: "LogID") }
-        guard seen.contains(.service) else { throw FrameError.missing(field: "service") }
-        guard seen.contains(.method) else { throw FrameError.missing(field: "method") }
+        guard seen & 1 << Field.sequenceID.rawValue != 0 else { throw FrameError.missing(field: "SeqID") }
+        guard seen & 1 << Field.logID.rawValue != 0 else { throw FrameError.missing(field: "LogID") }
+        guard seen & 1 << Field.service.rawValue != 0 else { throw FrameError.missing(field: "service") }
+        guard seen & 1 << Field.method.rawValue != 0 else { throw FrameError.missing(field: "method") }
         self = frame
     }
 
-    private static func header(_ bytes: ArraySlice<UInt8>) throws(FrameError) -> Header {
-        var reader = ProtobufReader(Array(bytes))
+    private static func header(_ reader: consuming ProtobufReader) throws(FrameError) -> Header {
         var (key, value): (String?, String?)
         while let (number, wireType) = try reader.nextTag() {
             switch number {
@@ -59,15 +59,16 @@ extension Frame {
         writer.varint(Field.service.rawValue, UInt64(bitPattern: Int64(service)))
         writer.varint(Field.method.rawValue, UInt64(bitPattern: Int64(method)))
         for header in headers {
-            var inner = ProtobufWriter()
-            inner.bytes(1, Array(header.key.utf8))
-            inner.bytes(2, Array(header.value.utf8))
-            writer.bytes(Field.headers.rawValue, inner.output)
+            writer.message(
+                Field.headers.rawValue,
+                size: ProtobufWriter.size(1, header.key.utf8) + ProtobufWriter.size(2, header.value.utf8))
+            writer.bytes(1, header.key.utf8)
+            writer.bytes(2, header.value.utf8)
         }
-        if let payloadEncoding { writer.bytes(Field.payloadEncoding.rawValue, Array(payloadEncoding.utf8)) }
-        if let payloadType { writer.bytes(Field.payloadType.rawValue, Array(payloadType.utf8)) }
+        if let payloadEncoding { writer.bytes(Field.payloadEncoding.rawValue, payloadEncoding.utf8) }
+        if let payloadType { writer.bytes(Field.payloadType.rawValue, payloadType.utf8) }
         if let payload { writer.bytes(Field.payload.rawValue, payload) }
-        if let logIDNew { writer.bytes(Field.logIDNew.rawValue, Array(logIDNew.utf8)) }
+        if let logIDNew { writer.bytes(Field.logIDNew.rawValue, logIDNew.utf8) }
         return writer.output
     }
 }
@@ -75,15 +76,34 @@ extension Frame {
 struct ProtobufWriter {
     private(set) var output: [UInt8] = []
 
+    init() {
+        output.reserveCapacity(512)
+    }
+
     mutating func varint(_ field: UInt64, _ value: UInt64) {
         append(field << 3)
         append(value)
     }
 
-    mutating func bytes(_ field: UInt64, _ value: [UInt8]) {
+    mutating func bytes(_ field: UInt64, _ value: some Collection<UInt8>) {
+        message(field, size: value.count)
+        output.append(contentsOf: value)
+    }
+
+    /// Begins a message inside this one, whose `size` bytes are written next.
+    mutating func message(_ field: UInt64, size: Int) {
         append(field << 3 | 2)
-        append(UInt64(value.count))
-        output += value
+        append(UInt64(size))
+    }
+
+    /// How many bytes `bytes` writes.
+    static func size(_ field: UInt64, _ value: some Collection<UInt8>) -> Int {
+        let count = value.count
+        return size(field << 3) + size(UInt64(count)) + count
+    }
+
+    private static func size(_ value: UInt64) -> Int {
+        max(1, (UInt64.bitWidth - value.leadingZeroBitCount + 6) / 7)
     }
 
     private mutating func append(_ value: UInt64) {
@@ -97,16 +117,17 @@ struct ProtobufWriter {
 }
 
 struct ProtobufReader {
-    private let input: [UInt8]
-    private var position = 0
+    private let input: ArraySlice<UInt8>
+    private var position: Int
 
-    init(_ input: [UInt8]) {
+    init(_ input: ArraySlice<UInt8>) {
         self.input = input
+        position = input.startIndex
     }
 
     /// The next field's number and wire type; `nil` at the end.
     mutating func nextTag() throws(FrameError) -> (UInt64, UInt8)? {
-        guard position < input.count else { return nil }
+        guard position < input.endIndex else { return nil }
         let tag = try varint()
         guard tag >> 3 != 0, tag >> 3 < 1 << 29 else { throw .invalidFieldNumber }
         return (tag >> 3, UInt8(tag & 7))
@@ -120,7 +141,7 @@ struct ProtobufReader {
     mutating func bytes(_ field: UInt64, _ wireType: UInt8) throws(FrameError) -> ArraySlice<UInt8> {
         guard wireType == 2 else { throw try mismatch(field, wireType) }
         let length = try varint()
-        guard length <= UInt64(input.count - position) else { throw .truncated }
+        guard length <= UInt64(input.endIndex - position) else { throw .truncated }
         defer { position += Int(length) }
         return input[position..<(position + Int(length))]
     }
@@ -162,14 +183,14 @@ struct ProtobufReader {
     }
 
     private mutating func advance(_ count: Int) throws(FrameError) {
-        guard input.count - position >= count else { throw .truncated }
+        guard input.endIndex - position >= count else { throw .truncated }
         position += count
     }
 
     private mutating func varint() throws(FrameError) -> UInt64 {
         var value: UInt64 = 0
         for index in 0..<10 {
-            guard position < input.count else { throw .truncated }
+            guard position < input.endIndex else { throw .truncated }
             let byte = input[position]
             position += 1
             value |= UInt64(byte & 0x7F) << (7 * index)
