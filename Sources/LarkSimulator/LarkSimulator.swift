@@ -15,6 +15,8 @@ package actor LarkSimulator {
         package var pingIntervalSeconds = 120
         /// Events beyond this come in parts.
         package var partBytes = 64 << 10
+        /// The parts of an event come in any order.
+        package var shufflesParts = false
 
         package init() {}
     }
@@ -126,12 +128,20 @@ package actor LarkSimulator {
         acksToLose += count
     }
 
+    /// Every connection that is open now goes on as if its peer had vanished without a word.
+    package func fallSilent() async {
+        for connection in connections.values { await connection.fallSilent() }
+    }
+
     package func expireTokens() {
         tokens = [:]
     }
 
     package var sentMessages: [SentMessage] { sent }
     package var connectionCount: Int { connections.count }
+
+    /// Deliveries that nobody has acked 200 yet.
+    package var unsettledCount: Int { deliveries.values.count { !$0.state.isSettled } }
 
     package var deliveryStates: [DeliveryState] { order.compactMap { deliveries[$0]?.state } }
 
@@ -196,7 +206,9 @@ package actor LarkSimulator {
         pending.state.attempts += 1
         deliveries[id] = pending
         let generation = pending.generation
-        for frame in frames(id, pending.payload) { await connection.send(frame.encoded()) }
+        var place = 0
+        for frame in frames(id, pending.payload) { place = await connection.send(frame.encoded()) }
+        deliveries[id]?.state.written.append(place)
         Task {
             try? await Task.sleep(for: timing.ackTimeout)
             await self.again(id, generation)
@@ -213,7 +225,8 @@ package actor LarkSimulator {
         let parts = stride(from: 0, to: max(1, payload.count), by: timing.partBytes).map {
             Array(payload[$0..<min(payload.count, $0 + timing.partBytes)])
         }
-        return parts.enumerated().map { index, part in
+        let whole = Array(parts.enumerated())
+        return (timing.shufflesParts ? whole.shuffled() : whole).map { index, part in
             let headers = [
                 ("type", "event"), ("message_id", id), ("sum", "\(parts.count)"), ("seq", "\(index)"),
                 ("trace_id", "trace-\(id)"), ("timestamp", "\(Int(Date().timeIntervalSince1970 * 1000))"),

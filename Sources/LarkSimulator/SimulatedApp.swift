@@ -66,6 +66,8 @@ package struct DeliveryState: Sendable, Equatable {
     package var attempts: Int
     /// The code of every ack that came, in order.
     package var acks: [Int]
+    /// For each attempt that was written to a connection: its place among everything that was ever written.
+    package var written: [Int] = []
 
     package var isSettled: Bool { acks.contains(200) }
 }

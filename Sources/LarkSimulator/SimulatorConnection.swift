@@ -1,4 +1,5 @@
 import HTTPServer
+import Synchronization
 import WebSocket
 
 /// The platform's end of one long connection.
@@ -7,6 +8,7 @@ actor SimulatorConnection {
     private let socket: UpgradedSocket
     private var machine = WebSocketProtocol(role: .server)
     private var isWriting = false
+    private var isSilent = false
     private var queued: [UInt8] = []
 
     init(appID: String, socket: UpgradedSocket) {
@@ -21,7 +23,7 @@ actor SimulatorConnection {
             guard !bytes.isEmpty else { break }
             for event in machine.receive(bytes) {
                 switch event {
-                case .message(.binary(let frame)): await receive(frame)
+                case .message(.binary(let frame)): if !isSilent { await receive(frame) }
                 case .message(.text), .ping, .pong: break
                 case .closed, .failed:
                     await flush()
@@ -34,9 +36,20 @@ actor SimulatorConnection {
         socket.close()
     }
 
-    func send(_ bytes: [UInt8]) async {
+    private static let framesWritten = Atomic(0)
+
+    /// - Returns: the frame's place in the order in which frames stand on the wire.
+    @discardableResult
+    func send(_ bytes: [UInt8]) async -> Int {
         machine.send(.binary(bytes))
+        let place = Self.framesWritten.add(1, ordering: .relaxed).newValue
         await flush()
+        return place
+    }
+
+    /// From now on nothing comes and nothing is answered, and nobody says so.
+    func fallSilent() {
+        isSilent = true
     }
 
     func sendText(_ text: String) async {
@@ -60,7 +73,9 @@ actor SimulatorConnection {
     }
 
     private func flush() async {
-        queued += machine.takeOutput()
+        let output = machine.takeOutput()
+        guard !isSilent else { return }
+        queued += output
         guard !isWriting else { return }
         isWriting = true
         defer { isWriting = false }

@@ -37,7 +37,7 @@ final class Daemon: Sendable {
         let words = ["-c", "exec \"$0\" \"$@\" >>\"$LOG\" 2>&1"] + command
         task = Task { [pid] in
             let result = try? await ChildProcess.run(
-                "/bin/sh", words, environment: variables, collectsOutput: false, deadline: .after(.seconds(300)),
+                "/bin/sh", words, environment: variables, collectsOutput: false, deadline: .after(.seconds(7_200)),
                 started: { child in
                     pid.value.withLock { $0 = child }
                     ExitCleanup.addProcess(child)
@@ -71,6 +71,15 @@ final class Daemon: Sendable {
 
     func logs(_ name: String, count: Int = 1, within limit: Duration = .seconds(30)) async throws -> Bool {
         try await eventually(within: limit) { self.events(name).count >= count }
+    }
+
+    /// The most memory that it has held, in bytes.
+    var peakMemory: Int {
+        guard let pid = pid.value.withLock({ $0 }),
+            let status = try? String(contentsOfFile: "/proc/\(pid)/status", encoding: .utf8),
+            let line = status.split(separator: "\n").first(where: { $0.hasPrefix("VmHWM:") })
+        else { return 0 }
+        return (line.split(separator: " ").compactMap { Int($0) }.first ?? 0) << 10
     }
 
     func signal(_ number: Int32) {

@@ -1,6 +1,7 @@
 import AsyncRuntime
 import Foundation
 import Gateway
+import Lark
 import LarkSimulator
 import Postgres
 import TestSupport
@@ -55,10 +56,13 @@ struct Stage: Sendable {
 
     /// A worker whose command answers with how many messages it got and what they say.
     func startWorker(_ command: String = Stage.echo) async throws -> Daemon {
-        let worker = try Daemon([
-            "worker", "--config", try Daemon.file(configuration()), "--runtime", "default", "--", "/bin/sh", "-c",
-            command,
-        ])
+        try await startWorker(command: ["/bin/sh", "-c", command])
+    }
+
+    func startWorker(command: [String], options: [String] = []) async throws -> Daemon {
+        let worker = try Daemon(
+            ["worker", "--config", try Daemon.file(configuration()), "--runtime", "default"] + options + ["--"]
+                + command)
         guard try await worker.logs("worker.started") else {
             throw StageError(description: "no worker: \(worker.output)")
         }
@@ -91,6 +95,12 @@ struct Stage: Sendable {
     func sent(_ count: Int, within limit: Duration = .seconds(30)) async -> [SentMessage] {
         _ = await simulator.wait(until: .after(limit)) { $0.sentMessages.count >= count }
         return await simulator.sentMessages
+    }
+
+    func metrics(of daemon: Daemon) async throws -> String {
+        let port = daemon.events("metrics.listening").first?["port"].integer ?? 0
+        guard let url = URL(string: "http://127.0.0.1:\(port)/metrics") else { return "" }
+        return String(decoding: try await HTTPExchange().send("GET", url).body, as: UTF8.self)
     }
 
     func rows(_ sql: String) async throws -> [String] { try await pool.rows(sql) }

@@ -246,7 +246,7 @@ struct RunBatcherTests {
 
     @Test("any sequence of messages flushes each session as the rules say", arguments: 0..<300)
     func model(seed: Int) async throws {
-        var random = SplitMix(state: UInt64(seed))
+        var random = SeededGenerator(seed: UInt64(seed))
         let bench = Bench(Batching(silenceWindow: .seconds(3), maxWait: .seconds(10)))
         // The plain model: first and last message of each open window, in seconds.
         var open: [Int64: (first: Int, last: Int)] = [:]
@@ -270,18 +270,5 @@ struct RunBatcherTests {
             await Task.yield()
         }
         #expect(Array(bench.flushed.all.flatMap { $0 }.prefix(expected.count)) == expected, "seed \(seed)")
-    }
-}
-
-/// A generator that a seed repeats.
-struct SplitMix: RandomNumberGenerator {
-    var state: UInt64
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var z = state
-        z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-        return z ^ (z >> 31)
     }
 }

@@ -16,7 +16,7 @@ package enum TestPostgres {
     }
     private static let counter = Atomic(0)
 
-    /// A server of its own, for tests that stop it. `remove` it at the end.
+    /// A server of its own, for tests that stop it.
     package static func makeServer(settings: [String: String] = ["fsync": "off"]) async throws -> PrivatePostgres {
         let directory = try TemporaryFolder.make("postgres")
         // As root the server needs another user; the system user that Debian's package makes.
@@ -86,6 +86,7 @@ package enum ExitCleanup {
         var processes: [pid_t] = []
         var servers: [String] = []
         var folders: [String] = []
+        var mounts: [String] = []
     }
 
     private static let state = Mutex(State())
@@ -103,6 +104,10 @@ package enum ExitCleanup {
         register { $0.servers.append(directory) }
     }
 
+    package static func addMount(_ path: String) {
+        register { $0.mounts.append(path) }
+    }
+
     static func addFolder(_ path: String) {
         register { $0.folders.append(path) }
     }
@@ -117,7 +122,9 @@ package enum ExitCleanup {
     }
 
     private static func run() {
-        let (processes, servers, folders) = state.withLock { ($0.processes, $0.servers, $0.folders) }
+        let (processes, servers, folders, mounts) = state.withLock {
+            ($0.processes, $0.servers, $0.folders, $0.mounts)
+        }
         for pid in processes { kill(pid, SIGKILL) }
         for server in servers {
             // The first line of postmaster.pid is the server's process; SIGQUIT is its immediate shutdown.
@@ -128,6 +135,7 @@ package enum ExitCleanup {
             kill(pid, SIGQUIT)
             for _ in 0..<100 where kill(pid, 0) == 0 { usleep(20_000) }
         }
+        for path in mounts { umount2(path, Int32(MNT_DETACH)) }
         for folder in folders { try? FileManager.default.removeItem(atPath: folder) }
     }
 }

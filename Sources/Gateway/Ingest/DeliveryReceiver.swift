@@ -12,8 +12,8 @@ struct DeliveryReceiver: Sendable {
 
     func receive(_ delivery: Delivery, on connection: LongConnection) async {
         let began = ContinuousClock.now
-        let acknowledge: Dispatcher.Acknowledge = { code in
-            await connection.acknowledge(delivery, code, handledIn: began.duration(to: .now))
+        let acknowledge: Dispatcher.Acknowledge = { [receipt = delivery.withoutPayload] code in
+            await connection.acknowledge(receipt, code, handledIn: began.duration(to: .now))
         }
         guard delivery.type == "event" else {
             if delivery.type != "card" { logger.log(.frameIgnored(appID: appID, type: delivery.type)) }

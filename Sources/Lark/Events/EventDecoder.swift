@@ -16,6 +16,9 @@ package struct EventDecoder: Sendable {
     /// Text beyond this is refused as invalid: the platform's own limit is 150 KB.
     static let maxContentBytes = 1 << 20
 
+    /// The platform's ids have some 40 bytes; what is much longer fits into no index of a database.
+    static let maxIDBytes = 256
+
     package init(appID: String, bot: BotIdentity) {
         self.appID = appID
         self.bot = bot
@@ -35,13 +38,22 @@ package struct EventDecoder: Sendable {
 
     private func fill(_ message: inout InboundMessage, from event: JSONValue) {
         let body = event["message"]
-        message.messageID = clean(body["message_id"].string)
-        message.chatID = clean(body["chat_id"].string)
-        message.threadID = clean(body["thread_id"].string)
-        message.sender = clean(event["sender"]["sender_id"]["open_id"].string)
+        var overlong: String?
+        /// Cut to what can be audited.
+        func id(_ name: String, _ json: JSONValue) -> String {
+            let text = clean(json.string)
+            guard text.utf8.count > Self.maxIDBytes else { return text }
+            overlong = "a \(name) of \(text.utf8.count) bytes; the limit is \(Self.maxIDBytes)"
+            return String(decoding: text.utf8.prefix(Self.maxIDBytes), as: UTF8.self)
+        }
+        message.messageID = id("message_id", body["message_id"])
+        message.chatID = id("chat_id", body["chat_id"])
+        message.threadID = id("thread_id", body["thread_id"])
+        message.sender = id("sender", event["sender"]["sender_id"]["open_id"])
         message.chatType = body["chat_type"].string == "p2p" ? .p2p : .group
         message.sentAtMilliseconds = body["create_time"].integer.flatMap(Self.milliseconds)
 
+        if let overlong { return refuse(&message, overlong) }
         let senderType = event["sender"]["sender_type"].string
         if message.messageID.isEmpty || message.chatID.isEmpty {
             return refuse(&message, "no \(message.messageID.isEmpty ? "message_id" : "chat_id")")

@@ -15,6 +15,13 @@ package struct Delivery: Sendable, Equatable {
     /// For the platform's support.
     package var traceID: String? { frame.header("trace_id") }
 
+    /// What its ack needs, and no more: a message that waits to be stored is not held in memory twice.
+    package var withoutPayload: Delivery {
+        var frame = frame
+        frame.payload = nil
+        return Delivery(frame: frame, payload: [])
+    }
+
     /// The data frame itself sent back, with a header biz_rt added and the payload replaced.
     package func acknowledgement(_ code: AckCode, handledIn duration: Duration) -> Frame {
         var answer = frame

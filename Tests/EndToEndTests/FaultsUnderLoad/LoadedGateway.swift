@@ -1,0 +1,130 @@
+import AsyncRuntime
+import Foundation
+import Gateway
+import LarkSimulator
+import Postgres
+import TestSupport
+import Testing
+
+/// A daemon, a worker, a Postgres of their own and a simulated Lark, under a steady load of 50 chats, for faults to be
+/// done to. After each fault everything is counted.
+final class LoadedGateway {
+    static let chats = 50
+
+    let server: PrivatePostgres
+    let stage: Stage
+    private(set) var daemon: Daemon
+    private(set) var worker: Daemon
+    var random: SeededGenerator
+    private let configuration: String
+    private let workerOptions: [String]
+    private let command: [String]
+    private var round = 0
+    private var load: SteadyLoad?
+    private let name: String
+
+    /// - Parameter name: of the fault, for what is printed.
+    /// - Parameter runTime: of a run of the agent, in seconds.
+    /// - Parameter prepare: called before anybody uses the database.
+    /// - Parameter claimLease: how long a task stays claimed by a worker that is dead.
+    init(
+        _ name: String, timing: LarkSimulator.Timing = LoadedGateway.timing, settings: [String: String] = [:],
+        claimLease: String = "60s", runTime: String? = nil, prepare: (PrivatePostgres) async throws -> Void = { _ in }
+    ) async throws {
+        self.name = name
+        workerOptions = ["--concurrency", runTime == nil ? "4" : "16", "--lease", claimLease]
+        // The reply says which messages the run was given.
+        let find = "exec grep -oE 'c[0-9]+r[0-9]+m[0-9]+'"
+        command = ["/bin/sh", "-c", runTime.map { "sleep \($0); \(find)" } ?? find]
+        random = SeededGenerator(seed: FaultSettings.seed)
+        server = try await TestPostgres.makeServer(settings: settings)
+        try await prepare(server)
+        stage = try await Stage(url: server.url, timing: timing)
+        configuration = stage.configuration()
+        daemon = try await stage.start(configuration)
+        worker = try await stage.startWorker(command: command, options: workerOptions)
+    }
+
+    static var timing: LarkSimulator.Timing {
+        var timing = LarkSimulator.Timing()
+        timing.ackTimeout = .seconds(1)
+        timing.retryDelay = .milliseconds(200)
+        return timing
+    }
+
+    func restartDaemon() async throws {
+        daemon = try await stage.start(configuration)
+    }
+
+    func restartWorker() async throws {
+        worker = try await stage.startWorker(command: command, options: workerOptions)
+    }
+
+    /// Under load `rounds` times: `fault` at a random moment, and then everything must come to rest and add up.
+    func eachRound(_ rounds: Int, _ fault: (LoadedGateway) async throws -> Void) async throws {
+        let began = ContinuousClock.now
+        var messages = 0
+        for _ in 0..<rounds {
+            round += 1
+            let load = SteadyLoad(
+                on: stage.simulator, appID: Stage.app.id, label: "r\(round)", chats: Self.chats,
+                pause: .milliseconds(200)...(.milliseconds(1_200)))
+            self.load = load
+            load.start(seed: random.next())
+            try await moreMessages(Int.random(in: 10...120, using: &random))
+            try await fault(self)
+            try await moreMessages(20)
+            await load.end()
+            messages += load.sent
+            try await comeToRest()
+            let faults = try await Ledger(stage).faults()
+            guard faults.isEmpty else {
+                Issue.record(
+                    """
+                    \(name), round \(round), seed \(FaultSettings.seed): \(faults.prefix(10).joined(separator: "; "))
+                    the daemon's log ends with: \(daemon.output.suffix(3000))
+                    """)
+                return
+            }
+        }
+        print(
+            "fault \(name): \(rounds) rounds, \(messages) messages, seed \(FaultSettings.seed), "
+                + "\(Int(began.duration(to: .now).seconds)) s: nothing lost, nothing doubled, in order")
+    }
+
+    /// Returns when so many more messages have been sent: how a fault lasts, and where a random moment comes from.
+    func moreMessages(_ count: Int) async throws {
+        guard let load else { return }
+        let goal = load.sent + count
+        guard try await eventually(within: .seconds(60), { load.sent >= goal }) else {
+            throw StageError(description: "the load does not go on")
+        }
+    }
+
+    /// Returns when every message is acked, every window closed, every task done and every reply sent.
+    private func comeToRest() async throws {
+        let isAtRest = try await eventually(within: .seconds(120)) { [stage] in
+            guard await stage.simulator.unsettledCount == 0 else { return false }
+            let left = try? await stage.rows(
+                """
+                SELECT (SELECT count(*) FROM gateway.pending_run)
+                    + (SELECT count(*) FROM gateway.agent_task WHERE status IN ('queued', 'claimed'))
+                    + (SELECT count(*) FROM gateway.outbox WHERE sent_at IS NULL AND dead_at IS NULL)
+                """)
+            return left == ["(0)"]
+        }
+        guard isAtRest else {
+            throw StageError(
+                description: """
+                    \(name), round \(round), seed \(FaultSettings.seed): not at rest after 120 s: \
+                    \(await stage.simulator.unsettledCount) not acked; \(daemon.output.suffix(3000)) \
+                    \(worker.output.suffix(1000))
+                    """)
+        }
+    }
+
+    func end() async throws {
+        await stage.end(worker, daemon)
+        try await server.stop(mode: .immediate, deadline: .after(.seconds(30)))
+    }
+}
