@@ -46,6 +46,7 @@ package final class RunBatcher: Sendable {
     }
 
     package var openWindows: Int { state.withLock { $0.windows.count } }
+    package var flushesUnderWay: Int { state.withLock { $0.flushesUnderWay } }
 
     /// Opens the session's window, or extends it. After `flushAll` it flushes the session and returns when that is done.
     package func messageStored(in key: SessionKey) async {

@@ -38,10 +38,13 @@ struct SilenceWindows {
     /// A message was stored: the window opens, or closes later.
     mutating func messageStored(in key: SessionKey, now: Duration) {
         let now = now.milliseconds
-        if let window = windows[key] {
-            windows[key]?.due = min(now + silence, window.first + maxWait)
+        guard let window = windows[key] else { return open(key, first: now, due: now + silence) }
+        let due = min(now + silence, window.first + maxWait)
+        if due < window.due {
+            // A window that was read back can be older than its deadline lets on; its entry would come up too late.
+            open(key, first: window.first, due: due)
         } else {
-            open(key, first: now, due: now + silence)
+            windows[key]?.due = due
         }
     }
 
@@ -60,7 +63,7 @@ struct SilenceWindows {
         push(Entry(due: due, key: key, generation: nextGeneration))
     }
 
-    /// Closes windows that are due, the earliest first and `limit` of them at most; their flushes are under way until
+    /// Closes windows that are due, `limit` of them at most; their flushes are under way until
     /// `flushEnded`.
     mutating func closeDue(now: Duration, limit: Int) -> [SessionKey] {
         var due: [SessionKey] = []

@@ -8,6 +8,11 @@ enum FaultSettings {
 
     static let isFull = number("FULL") == 1
 
+    /// A line for who watches, at once.
+    static func report(_ line: String) {
+        FileHandle.standardError.write(Data("fault \(line)\n".utf8))
+    }
+
     /// Of a fault that wants `full` rounds in the full form.
     static func rounds(full: Int) -> Int {
         number("ROUNDS") ?? (isFull ? full : 2)

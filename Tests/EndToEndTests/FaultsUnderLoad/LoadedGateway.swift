@@ -87,8 +87,8 @@ final class LoadedGateway {
                 return
             }
         }
-        print(
-            "fault \(name): \(rounds) rounds, \(messages) messages, seed \(FaultSettings.seed), "
+        FaultSettings.report(
+            "\(name): \(rounds) rounds, \(messages) messages, seed \(FaultSettings.seed), "
                 + "\(Int(began.duration(to: .now).seconds)) s: nothing lost, nothing doubled, in order")
     }
 

@@ -1,0 +1,272 @@
+import AsyncRuntime
+import Lark
+import Postgres
+import TestSupport
+import Testing
+
+@testable import Gateway
+
+@Suite("Models: the task queue")
+struct QueueModelTests {
+    private struct Task {
+        let id: Int64
+        var attempt = 1
+        var worker: String?
+        var handed: Int64 = 0
+    }
+
+    private struct Session {
+        var last: Int64 = 0
+        var user: [Int64] = []
+        var handed: Int64 = 0
+        var answered: Int64 = 0
+        var hasWindow = false
+        var queued: Task?
+        var claimed: Task?
+        /// What completed runs were given, in order.
+        var completed: [Int64] = []
+        var hasNews: Bool { (user.last ?? 0) > max(handed, answered) }
+        var unanswered: [Int64] { user.filter { $0 > answered } }
+    }
+
+    /// One bot's sessions, its agent's state, and how many notices are due.
+    private struct Model {
+        var sessions: [Session] = [Session(), Session(), Session()]
+        var isOnline = true
+        var isArchived = false
+        var notices = 0
+        var replies = 0
+    }
+
+    private struct Rig {
+        let world: ModelWorld
+        let bot: ModelWorld.Bot
+        let seed: Int
+        var messages = 0
+
+        func key(_ index: Int) async throws -> SessionKey? {
+            let rows = try await world.pool.rows(
+                "SELECT session_id FROM gateway.chat_binding WHERE installation_id = $1 AND chat_id = $2",
+                [.int(bot.lease.installation.rawValue), .text("oc_\(index)")])
+            return rows.first.flatMap { Int64($0.dropFirst().dropLast()) }.map {
+                SessionKey(installation: bot.lease.installation, session: $0)
+            }
+        }
+    }
+
+    @Test(
+        "I5, I10: any sequence of messages, windows, claims, ends, deaths, outages of the agent: each message answered once, in order"
+    )
+    func queue() async throws {
+        let world = try await ModelWorld()
+        try await ModelSeeds.tryAll(1_000, sideBySide: 4) { seed, random in
+            var rig = Rig(world: world, bot: try await world.makeBot(seed, access: .open), seed: seed)
+            var model = Model()
+            for step in 0..<Int.random(in: 10...25, using: &random) {
+                let index = Int.random(in: 0..<3, using: &random)
+                do {
+                    switch Int.random(in: 0..<14, using: &random) {
+                    case 0...3: try await store(index, &rig, &model)
+                    case 4...5: try await flush(index, rig, &model)
+                    case 6...7: try await claim(random.pick(["w1", "w2"]), rig, &model)
+                    case 8...9: try await complete(index, rig, &model, &random)
+                    case 10: try await fail(index, rig, &model)
+                    case 11: try await expire(index, rig, &model)
+                    case 12: try await setOnline(!model.isOnline, rig, &model)
+                    default: try await setArchived(!model.isArchived, rig, &model)
+                    }
+                } catch let error as Deviation {
+                    throw Deviation("step \(step): \(error.description)")
+                }
+            }
+            try await drain(&rig, &model)
+            for session in model.sessions {
+                try Deviation.unless(
+                    session.completed == session.user, "answered \(session.completed) of \(session.user)")
+            }
+            let counts = try await world.pool.rows(
+                """
+                SELECT count(*) FILTER (WHERE kind = 'notice'), count(*) FILTER (WHERE kind = 'reply')
+                FROM gateway.outbox WHERE installation_id = $1
+                """, [.int(rig.bot.lease.installation.rawValue)])
+            try Deviation.unless(counts == ["(\(model.notices),\(model.replies))"], "\(counts): \(model)")
+        }
+        await world.pool.close()
+    }
+
+    // MARK: What can happen
+
+    private func store(_ index: Int, _ rig: inout Rig, _ model: inout Model) async throws {
+        rig.messages += 1
+        let message = Fixture.message(
+            "om_\(rig.seed)_\(rig.messages)", "m\(rig.messages)", chat: "oc_\(index)", app: rig.bot.appID)
+        let result = try await rig.world.repository.ingest(
+            [IngestRow(lease: rig.bot.lease, message: message)], deadline: .after(.seconds(30)))
+        model.sessions[index].last += 1
+        let position = model.sessions[index].last
+        model.sessions[index].user.append(position)
+        let isCovered = model.sessions[index].queued != nil
+        if !isCovered { model.sessions[index].hasWindow = true }
+        try Deviation.unless(
+            result.first?.position == position && result.first?.hasOpenWindow == !isCovered, "stored \(result)")
+    }
+
+    private func flush(_ index: Int, _ rig: Rig, _ model: inout Model) async throws {
+        guard let key = try await rig.key(index) else { return }
+        let outcome = try await rig.world.repository.flush(
+            [(key, rig.bot.lease)], force: true, deadline: .after(.seconds(30)))[key]
+        let session = model.sessions[index]
+        model.sessions[index].hasWindow = false
+        var expected = FlushOutcome.gone
+        if session.hasWindow {
+            if !session.hasNews {
+                expected = .empty
+            } else if model.isArchived {
+                expected = .agentArchived
+            } else if !model.isOnline {
+                expected = .agentOffline
+            } else if session.queued != nil {
+                expected = .queued(taskID: nil)
+            } else if case .queued(let id?) = outcome {
+                expected = .queued(taskID: id)
+                model.sessions[index].queued = Task(id: id)
+            }
+        }
+        if [.agentArchived, .agentOffline].contains(expected) { model.notices += 1 }
+        try Deviation.unless(outcome == expected, "flushed \(String(describing: outcome)), expected \(expected)")
+    }
+
+    private func claim(_ worker: String, _ rig: Rig, _ model: inout Model) async throws {
+        let claimed = try await rig.world.repository.claimTask(
+            runtime: rig.bot.runtime, worker: worker, lease: .seconds(3600))
+        var expected: (index: Int, task: Task, positions: [Int64])?
+        while let index = model.sessions.indices.filter({
+            model.sessions[$0].queued != nil && model.sessions[$0].claimed == nil
+        }).min(by: { model.sessions[$0].queued?.id ?? 0 < model.sessions[$1].queued?.id ?? 0 }),
+            var task = model.sessions[index].queued
+        {
+            model.sessions[index].queued = nil
+            let positions = model.sessions[index].unanswered
+            // Nothing is left to answer: the task is cancelled.
+            guard let last = positions.last else { continue }
+            (task.worker, task.handed) = (worker, last)
+            model.sessions[index].claimed = task
+            model.sessions[index].handed = max(model.sessions[index].handed, last)
+            expected = (index, task, positions)
+            break
+        }
+        let positions = claimed.flatMap { JSONValue(parsing: $0.messages)?.array.compactMap { $0["position"].integer } }
+        try Deviation.unless(
+            claimed?.id == expected?.task.id && positions?.map(Int64.init) == expected?.positions
+                && claimed?.attempt == expected?.task.attempt,
+            "claimed \(claimed?.id ?? 0) \(positions ?? []), expected \(String(describing: expected))")
+    }
+
+    private func complete(
+        _ index: Int, _ rig: Rig, _ model: inout Model, _ random: inout SeededGenerator
+    ) async throws {
+        let task = model.sessions[index].claimed
+        let worker = random.happens(oneIn: 4) ? "somebody" : task?.worker ?? "w1"
+        let reply = random.happens(oneIn: 4) ? "" : "yes"
+        let isTaken = try await isAccepted {
+            try await rig.world.repository.completeTask(task?.id ?? 0, worker: worker, reply: reply)
+        }
+        try Deviation.unless(isTaken == (task != nil && worker == task?.worker), "completed by \(worker): \(isTaken)")
+        guard isTaken, let task else { return }
+        model.sessions[index].completed += model.sessions[index].unanswered.filter { $0 <= task.handed }
+        model.sessions[index].answered = max(model.sessions[index].answered, task.handed)
+        model.sessions[index].claimed = nil
+        if reply != "" {
+            model.sessions[index].last += 1
+            model.replies += 1
+        }
+    }
+
+    private func fail(_ index: Int, _ rig: Rig, _ model: inout Model) async throws {
+        guard let task = model.sessions[index].claimed, let worker = task.worker else { return }
+        try await rig.world.repository.failTask(task.id, worker: worker, error: "broken")
+        model.sessions[index].claimed = nil
+        model.notices += 1
+    }
+
+    private func expire(_ index: Int, _ rig: Rig, _ model: inout Model) async throws {
+        guard var task = model.sessions[index].claimed else { return }
+        try await rig.world.pool.run(
+            "UPDATE gateway.agent_task SET claim_expires_at = now() - interval '1 s' WHERE id = $1", [.int(task.id)])
+        try await rig.world.pool.run("SELECT gateway.expire_claims($1)", [.text(rig.bot.runtime)])
+        model.sessions[index].claimed = nil
+        if task.attempt >= 5 {
+            model.notices += 1
+        } else {
+            task.attempt += 1
+            model.sessions[index].queued = task
+        }
+    }
+
+    private func setOnline(_ isOnline: Bool, _ rig: Rig, _ model: inout Model) async throws {
+        model.isOnline = isOnline
+        try await rig.world.pool.run(
+            """
+            UPDATE gateway.agent a SET runtime_id = $2 FROM gateway.installation i
+            WHERE i.id = $1 AND a.id = i.agent_id
+            """, [.int(rig.bot.lease.installation.rawValue), .text(isOnline ? rig.bot.runtime : nil)])
+        reconsider(&model)
+    }
+
+    private func setArchived(_ isArchived: Bool, _ rig: Rig, _ model: inout Model) async throws {
+        model.isArchived = isArchived
+        try await rig.world.pool.run(
+            """
+            UPDATE gateway.agent a SET archived_at = CASE WHEN $2 THEN now() END FROM gateway.installation i
+            WHERE i.id = $1 AND a.id = i.agent_id
+            """, [.int(rig.bot.lease.installation.rawValue), .bool(isArchived)])
+        reconsider(&model)
+    }
+
+    /// Whoever waits for a run gets a window, and its fate is decided anew when that closes.
+    private func reconsider(_ model: inout Model) {
+        for index in model.sessions.indices {
+            if model.isOnline, !model.isArchived {
+                if model.sessions[index].hasNews, model.sessions[index].queued == nil {
+                    model.sessions[index].hasWindow = true
+                }
+                continue
+            }
+            if model.sessions[index].queued != nil {
+                model.sessions[index].queued = nil
+                model.sessions[index].hasWindow = true
+            }
+            if model.isArchived, model.sessions[index].claimed != nil {
+                model.sessions[index].claimed = nil
+                model.sessions[index].handed = model.sessions[index].answered
+                model.sessions[index].hasWindow = true
+            }
+        }
+    }
+
+    /// All is well again, everybody writes once more, and workers do what there is.
+    private func drain(_ rig: inout Rig, _ model: inout Model) async throws {
+        if model.isArchived { try await setArchived(false, rig, &model) }
+        if !model.isOnline { try await setOnline(true, rig, &model) }
+        for index in 0..<3 where !model.sessions[index].user.isEmpty { try await store(index, &rig, &model) }
+        var random = SeededGenerator(seed: 1)
+        for _ in 0..<4 {
+            for index in 0..<3 { try await flush(index, rig, &model) }
+            for _ in 0..<6 {
+                for index in 0..<3 where model.sessions[index].claimed != nil {
+                    try await complete(index, rig, &model, &random)
+                }
+                try await claim("w1", rig, &model)
+            }
+        }
+    }
+
+    private func isAccepted(_ body: () async throws -> Void) async throws -> Bool {
+        do {
+            try await body()
+            return true
+        } catch PostgresError.statement(let error) where error.sqlState == Repository.lostClaim {
+            return false
+        }
+    }
+}
