@@ -19,6 +19,28 @@ struct FaultsUnderLoad {
         try await gateway.end()
     }
 
+    @Test(
+        "I7, D17: a frozen gateway is taken over, and events come on both connections; it wakes and changes nothing",
+        .enabled(if: FaultSettings.isFull, "takes a minute; scripts/faults"))
+    func frozenGateway() async throws {
+        let gateway = try await LoadedGateway(
+            "frozen gateway", extra: #", "lease": {"ttl": "3s", "renew_every": "1s"}"#)
+        var (owner, standby) = (gateway.daemon, try Daemon.run(gateway.configuration))
+        try await gateway.eachRound(FaultSettings.rounds(full: 4)) { gateway in
+            let opened = standby.events("connection.opened").count
+            owner.signal(SIGSTOP)
+            let isTakenOver = try await standby.logs("connection.opened", count: opened + 1, within: .seconds(90))
+            #expect(isTakenOver)
+            try await gateway.moreMessages(100)
+            owner.signal(SIGCONT)
+            (owner, standby) = (standby, owner)
+        }
+        #expect(gateway.daemon.events("lease.lost").count > 0)
+        await owner.killNow()
+        await standby.killNow()
+        try await gateway.end()
+    }
+
     @Test("a worker that is killed with tasks claimed: they run again when the claim has run out, with one reply each")
     func killedWorker() async throws {
         let gateway = try await LoadedGateway("kill -9 of the worker", claimLease: "1s", runTime: "0.2")

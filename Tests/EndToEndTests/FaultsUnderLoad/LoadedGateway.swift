@@ -16,7 +16,7 @@ final class LoadedGateway {
     private(set) var daemon: Daemon
     private(set) var worker: Daemon
     var random: SeededGenerator
-    private let configuration: String
+    let configuration: String
     private let workerOptions: [String]
     private let command: [String]
     private var round = 0
@@ -25,11 +25,13 @@ final class LoadedGateway {
 
     /// - Parameter name: of the fault, for what is printed.
     /// - Parameter runTime: of a run of the agent, in seconds.
+    /// - Parameter extra: of the configuration.
     /// - Parameter prepare: called before anybody uses the database.
     /// - Parameter claimLease: how long a task stays claimed by a worker that is dead.
     init(
         _ name: String, timing: LarkSimulator.Timing = LoadedGateway.timing, settings: [String: String] = [:],
-        claimLease: String = "60s", runTime: String? = nil, prepare: (PrivatePostgres) async throws -> Void = { _ in }
+        claimLease: String = "60s", runTime: String? = nil, extra: String = "",
+        prepare: (PrivatePostgres) async throws -> Void = { _ in }
     ) async throws {
         self.name = name
         workerOptions = ["--concurrency", runTime == nil ? "4" : "16", "--lease", claimLease]
@@ -40,7 +42,7 @@ final class LoadedGateway {
         server = try await TestPostgres.makeServer(settings: settings)
         try await prepare(server)
         stage = try await Stage(url: server.url, timing: timing)
-        configuration = stage.configuration()
+        configuration = stage.configuration(extra: extra)
         daemon = try await stage.start(configuration)
         worker = try await stage.startWorker(command: command, options: workerOptions)
     }

@@ -40,7 +40,8 @@ extension FaultsUnderLoad {
         }
         try await other.run("COMMIT")
         await other.close()
-        print("fault overload, \(flood.testDescription): peak memory in MiB after each wave: \(peaks.map { $0 >> 20 })")
+        FaultSettings.report(
+            "overload, \(flood.testDescription): peak memory in MiB after each wave: \(peaks.map { $0 >> 20 })")
         #expect(try await daemon.logs("ingest.overloaded"))
         #expect(peaks[peaks.count - 1] < 400 << 20)
         #expect(peaks[peaks.count - 1] - peaks[0] < 100 << 20, "\(peaks)")
