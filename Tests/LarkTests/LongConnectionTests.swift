@@ -50,6 +50,21 @@ struct LongConnectionMachineTests {
         #expect(lively.timePassed(now: .seconds(31)) == [])
     }
 
+    @Test("D2, D3: a server that asks for a ping every 2 s does not put off the end of a silent connection")
+    func silenceUnderPings() {
+        var machine = machine()
+        _ = machine.opened(now: .zero)
+        let config = Frame(
+            service: 1, method: Frame.Method.control, headers: [Frame.Header(key: "type", value: "pong")],
+            payload: Array(#"{"PingInterval":2}"#.utf8))
+        _ = machine.received(config.encoded(), now: .milliseconds(500))
+        for second in stride(from: 2, to: 32, by: 2) {
+            let actions = machine.timePassed(now: .seconds(second))
+            #expect(actions.count == 1, "a ping at \(second) s")
+        }
+        #expect(machine.timePassed(now: .seconds(32)) == [.endSilent(after: .milliseconds(31_500))])
+    }
+
     @Test("a server's ping is answered")
     func serverPing() {
         var machine = machine()

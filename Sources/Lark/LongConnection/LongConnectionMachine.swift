@@ -33,6 +33,8 @@ package struct LongConnectionMachine: Sendable {
     private var parts = PartAssembler()
     private var lastReceived: Duration
     private var lastPing: Duration?
+    /// When the first of the pings went out that have had no frame after them.
+    private var unansweredSince: Duration?
 
     package init(serviceID: Int32, config: ClientConfig, rules: Rules = Rules(), now: Duration) {
         self.serviceID = serviceID
@@ -48,6 +50,7 @@ package struct LongConnectionMachine: Sendable {
 
     private mutating func ping(_ now: Duration) -> [Action] {
         lastPing = now
+        unansweredSince = unansweredSince ?? now
         let header = Frame.Header(key: "type", value: "ping")
         return [.send(Frame(service: serviceID, method: Frame.Method.control, headers: [header]))]
     }
@@ -55,15 +58,16 @@ package struct LongConnectionMachine: Sendable {
     /// A ping or pong of WebSocket itself: a sign of life, and nothing more.
     package mutating func received(now: Duration) {
         lastReceived = now
+        unansweredSince = nil
     }
 
     package mutating func receivedText(bytes: Int, now: Duration) -> [Action] {
-        lastReceived = now
+        received(now: now)
         return [.drop(.textMessage(bytes: bytes))]
     }
 
     package mutating func received(_ bytes: [UInt8], now: Duration) -> [Action] {
-        lastReceived = now
+        received(now: now)
         let frame: Frame
         do throws(FrameError) {
             frame = try Frame(decoding: bytes)
@@ -111,16 +115,17 @@ package struct LongConnectionMachine: Sendable {
         var actions: [Action] = []
         let expired = parts.dropExpired(now: now)
         if expired > 0 { actions.append(.drop(.expiredParts(events: expired))) }
-        if let deadline = silenceDeadline, deadline <= now { return actions + [.endSilent(after: now - lastReceived)] }
+        if silenceDeadline <= now { return actions + [.endSilent(after: now - lastReceived)] }
         if nextPing <= now { actions += ping(now) }
         return actions
     }
 
     private var nextPing: Duration { (lastPing ?? lastReceived) + config.pingInterval }
 
-    private var silenceDeadline: Duration? {
-        let unanswered = lastPing.flatMap { lastReceived <= $0 ? $0 + rules.pongPatience : nil }
-        return min(unanswered ?? lastReceived + rules.readPatience, lastReceived + rules.readPatience)
+    private var silenceDeadline: Duration {
+        // Counted from the first of them: a server that asks for a ping every few seconds would put it off for ever.
+        let patience = lastReceived + rules.readPatience
+        return unansweredSince.map { min($0 + rules.pongPatience, patience) } ?? patience
     }
 
     package var nextWakeUp: Duration {
