@@ -50,6 +50,8 @@ let package = Package(
         .testTarget(name: "PostgresTests", dependencies: ["AsyncRuntime", "Postgres", "TestSupport"]),
         .testTarget(name: "WebSocketTests", dependencies: ["AsyncRuntime", "HTTPServer", "WebSocket"]),
         .testTarget(
+            name: "HTTPServerTests", dependencies: ["AsyncRuntime", "HTTPServer", "Lark", "TestSupport"]),
+        .testTarget(
             name: "LarkTests", dependencies: ["Lark", "LarkSimulator", "AsyncRuntime"], exclude: ["Fixtures"]),
         .testTarget(
             name: "GatewayTests", dependencies: ["AsyncRuntime", "Gateway", "Lark", "Postgres", "TestSupport"]),

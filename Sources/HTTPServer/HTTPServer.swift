@@ -66,7 +66,9 @@ package final class HTTPServer: Sendable {
         guard (0...65_535).contains(port), inet_pton(AF_INET, host, &address.sin_addr) == 1 else {
             throw HTTPServerError(address: "\(host):\(port)", reason: "not an IPv4 address and port")
         }
-        let context = Unmanaged.passUnretained(shared).toOpaque()
+        // libmicrohttpd's own reference: its thread lives until the daemon is stopped, also when nobody holds us any more.
+        let reference = Unmanaged.passRetained(shared)
+        let context = reference.toOpaque()
         let daemon = withUnsafePointer(to: &address) { pointer in
             pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
                 lgw_http_start(
@@ -74,14 +76,24 @@ package final class HTTPServer: Sendable {
             }
         }
         guard let daemon else {
+            reference.release()
             throw HTTPServerError(address: "\(host):\(port)", reason: String(cString: strerror(errno)))
         }
         self.daemon = daemon
         self.port = Int(lgw_http_port(daemon))
     }
 
-    /// Stops listening, waits for the requests under way and ends upgraded connections.
+    deinit {
+        Task { [shared, bits = UInt(bitPattern: daemon)] in await Self.stop(shared, daemon: bits) }
+    }
+
+    /// Stops listening, waits for the requests under way and ends upgraded connections. A server that is let go without
+    /// it stops a little later.
     package func stop() async {
+        await Self.stop(shared, daemon: UInt(bitPattern: daemon))
+    }
+
+    private static func stop(_ shared: Shared, daemon bits: UInt) async {
         let sockets = shared.state.withLock { state -> [UpgradedSocket]? in
             guard !state.isStopping else { return nil }
             state.isStopping = true
@@ -93,10 +105,9 @@ package final class HTTPServer: Sendable {
         while shared.state.withLock({ $0.underWay > 0 || !$0.sockets.isEmpty }), !deadline.hasPassed {
             await shared.idle.wait(atMost: .milliseconds(100))
         }
-        let bits = UInt(bitPattern: daemon)
         // Joins libmicrohttpd's thread.
         await BlockingCall.run { MHD_stop_daemon(OpaquePointer(bitPattern: bits)) }
-        withExtendedLifetime(shared) {}
+        Unmanaged.passUnretained(shared).release()
     }
 }
 

@@ -1,0 +1,45 @@
+import AsyncRuntime
+import Foundation
+import HTTPServer
+import Lark
+import TestSupport
+import Testing
+
+@Suite("The HTTP server")
+struct HTTPServerTests {
+    private func get(_ port: Int) async throws -> String {
+        let url = try #require(URL(string: "http://127.0.0.1:\(port)/"))
+        return String(decoding: try await HTTPExchange().send("GET", url).body, as: UTF8.self)
+    }
+
+    @Test("a server that is let go without a stop ends by itself, and takes nobody down with it")
+    func letGo() async throws {
+        var port = 0
+        do {
+            let server = try HTTPServer(host: "127.0.0.1", port: 0) { _ in .text("here\n") }
+            port = server.port
+            #expect(try await get(port) == "here\n")
+        }
+        // Until it has ended it still answers.
+        let hasEnded = try await eventually { [port] in (try? await get(port)) == nil }
+        #expect(hasEnded)
+    }
+
+    @Test("a stop waits for the request under way, and later ones are refused")
+    func stop() async throws {
+        let (began, release) = (AsyncEvent(), AsyncEvent())
+        let server = try HTTPServer(host: "127.0.0.1", port: 0) { _ in
+            began.set()
+            await release.wait()
+            return .text("done\n")
+        }
+        async let answer = get(server.port)
+        await began.wait()
+        async let stopped: Void = server.stop()
+        release.set()
+        #expect(try await answer == "done\n")
+        await stopped
+        let port = server.port
+        await #expect(throws: (any Error).self) { try await get(port) }
+    }
+}
