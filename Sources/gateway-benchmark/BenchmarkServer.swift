@@ -34,7 +34,12 @@ final class BenchmarkServer: Sendable {
     /// Nothing of it is kept, so nothing is written down first.
     func stop() async {
         try? await server.stop(mode: .immediate, deadline: .after(.seconds(60)))
-        try? FileManager.default.removeItem(atPath: folder)
+        // The server's processes may still be writing for a moment after it has ended.
+        for _ in 0..<50 {
+            try? FileManager.default.removeItem(atPath: folder)
+            guard FileManager.default.fileExists(atPath: folder) else { return }
+            try? await Task.sleep(for: .milliseconds(100))
+        }
     }
 
     /// On the server's own database.

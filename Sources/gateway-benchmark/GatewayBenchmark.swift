@@ -29,6 +29,11 @@ struct GatewayBenchmark {
         }
     }
 
+    /// At once, also into a file: a run takes minutes.
+    private static func say(_ line: String) {
+        FileHandle.standardOutput.write(Data((line + "\n").utf8))
+    }
+
     private static func run(_ options: Options) async throws {
         let signals = StopSignals()
         let server = try await BenchmarkServer.start()
@@ -41,12 +46,12 @@ struct GatewayBenchmark {
         defer { interruption.cancel() }
         do {
             let machine = try await Machine.describe(server, isQuick: options.isQuick)
-            print(machine.text + "\n")
+            say(machine.text + "\n")
             var report = Report(machine: machine)
             for measurement in options.measurements {
                 for result in try await measurement.run(on: server, isQuick: options.isQuick) {
                     report.add(result)
-                    print(Report.line(result))
+                    say(Report.line(result))
                 }
             }
             if let path = options.jsonPath { try report.json().write(to: URL(fileURLWithPath: path)) }

@@ -14,8 +14,11 @@ DROP INDEX gateway.inbound_dedup_by_age;
 -- with runtime_id <> '', can be given the queue's own.
 DROP INDEX gateway.agent_task_queue;
 DROP INDEX gateway.agent_task_queue_by_installation;
-CREATE INDEX agent_task_queue ON gateway.agent_task (runtime_id, id) WHERE status = 'queued' AND runtime_id <> '';
-CREATE INDEX agent_task_queue_by_installation ON gateway.agent_task (installation_id, runtime_id, id)
+-- They are in the order of created_at: in the order of id the planner also finds tasks along the primary key, past all
+-- that were ever finished.
+CREATE INDEX agent_task_queue ON gateway.agent_task (runtime_id, created_at, id)
+    WHERE status = 'queued' AND runtime_id <> '';
+CREATE INDEX agent_task_queue_by_installation ON gateway.agent_task (installation_id, runtime_id, created_at, id)
     WHERE status = 'queued' AND runtime_id <> '';
 
 -- A replica renews all its leases in one statement, however many installations there are.
@@ -537,7 +540,7 @@ BEGIN
             JOIN gateway.chat_session s ON s.installation_id = t.installation_id AND s.id = t.session_id
             WHERE t.status = 'queued' AND t.runtime_id = claim_task.runtime AND t.runtime_id <> ''
                 AND s.claimed_task_id IS NULL
-            ORDER BY t.id LIMIT 1
+            ORDER BY t.created_at, t.id LIMIT 1
             FOR NO KEY UPDATE OF t, s SKIP LOCKED;
         ELSE
             SELECT t.* INTO v_task
@@ -545,7 +548,7 @@ BEGIN
             JOIN gateway.chat_session s ON s.installation_id = t.installation_id AND s.id = t.session_id
             WHERE t.status = 'queued' AND t.runtime_id = claim_task.runtime AND t.runtime_id <> ''
                 AND t.installation_id = claim_task.installation AND s.claimed_task_id IS NULL
-            ORDER BY t.id LIMIT 1
+            ORDER BY t.created_at, t.id LIMIT 1
             FOR NO KEY UPDATE OF t, s SKIP LOCKED;
         END IF;
         EXIT WHEN NOT FOUND;
