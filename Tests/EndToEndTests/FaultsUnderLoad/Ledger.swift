@@ -57,12 +57,16 @@ struct Ledger {
             last[delivery.messageID] = max(last[delivery.messageID] ?? latest, latest)
         }
         return Dictionary(grouping: stored, by: \.chatID).values.flatMap { messages in
-            let ordered = messages.sorted { $0.position < $1.position }
-            return zip(ordered, ordered.dropFirst()).compactMap { before, after -> String? in
-                guard let began = first[before.messageID], let ended = last[after.messageID], began > ended else {
-                    return nil
+            // Of all that stands before: what came last.
+            var latest: (id: String, arrived: Int)?
+            return messages.sorted { $0.position < $1.position }.compactMap { message -> String? in
+                defer {
+                    if let arrived = first[message.messageID], arrived > latest?.arrived ?? 0 {
+                        latest = (message.messageID, arrived)
+                    }
                 }
-                return "\(before.messageID) stands before \(after.messageID) and arrived after it"
+                guard let latest, let ended = last[message.messageID], latest.arrived > ended else { return nil }
+                return "\(latest.id) stands before \(message.messageID) and arrived after it"
             }
         }
     }
