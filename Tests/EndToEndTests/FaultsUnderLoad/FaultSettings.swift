@@ -8,7 +8,7 @@ enum FaultSettings {
 
     static let isFull = number("FULL") == 1
 
-    /// A line for who watches, at once.
+    /// A line for who watches, on stderr.
     static func report(_ line: String) {
         FileHandle.standardError.write(Data("fault \(line)\n".utf8))
     }
