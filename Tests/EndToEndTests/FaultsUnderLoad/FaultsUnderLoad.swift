@@ -1,6 +1,7 @@
 import AsyncRuntime
 import Foundation
 import Gateway
+import Lark
 import LarkSimulator
 import Postgres
 import TestSupport
@@ -95,7 +96,9 @@ struct FaultsUnderLoad {
         try await gateway.eachRound(FaultSettings.rounds(full: 10)) { gateway in
             try disk.fill()
             let daemon = gateway.daemon
-            let isFull = try await eventually { daemon.output.contains("SQLSTATE 53100") }
+            let isFull = try await eventually {
+                daemon.events("ingest.failed").contains { $0["error"].string?.contains("53100") == true }
+            }
             #expect(isFull, "the disk got full")
             try await gateway.moreMessages(50)
             try disk.free()
