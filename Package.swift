@@ -26,16 +26,23 @@ let package = Package(
         // What waits: deadlines, readiness of descriptors, timers, backoff, child processes.
         .target(name: "AsyncRuntime", dependencies: ["CEpoll"]),
         .target(name: "Postgres", dependencies: ["AsyncRuntime", "CLibpq"]),
-        .target(name: "WebSocket", dependencies: ["AsyncRuntime", "CLibcurl"]),
+        // libcurl: sockets with TLS and proxies for the WebSocket, and HTTP.
+        .target(name: "Curl", dependencies: ["AsyncRuntime", "CLibcurl"]),
+        .target(name: "WebSocket", dependencies: ["AsyncRuntime", "Curl"]),
         .target(name: "HTTPServer", dependencies: ["AsyncRuntime", "CLibmicrohttpd"]),
-        .target(name: "Lark", dependencies: ["AsyncRuntime", "WebSocket", "CJansson"]),
+        .target(name: "Lark", dependencies: ["AsyncRuntime", "Curl", "WebSocket", "CJansson"]),
         .target(
-            name: "Gateway", dependencies: ["AsyncRuntime", "Lark", "Postgres", "CLibsodium"],
+            name: "Gateway", dependencies: ["AsyncRuntime", "Curl", "Lark", "Postgres", "CLibsodium"],
             resources: [.embedInCode("SQL")]),
         .target(name: "LarkSimulator", dependencies: ["AsyncRuntime", "HTTPServer", "Lark", "WebSocket"]),
         .executableTarget(
             name: "lark-gateway",
-            dependencies: ["AsyncRuntime", "Gateway", "HTTPServer", "Lark", "LarkSimulator", "Postgres", "WebSocket"]),
+            dependencies: [
+                "AsyncRuntime", "Curl", "Gateway", "HTTPServer", "Lark", "LarkSimulator", "Postgres", "WebSocket",
+            ]),
+
+        // The client of an outside conformance suite for RFC 6455.
+        .executableTarget(name: "websocket-conformance", dependencies: ["AsyncRuntime", "WebSocket"]),
 
         // Counts the process's allocations, for the benchmark alone.
         .target(name: "CAllocationCount"),
@@ -48,18 +55,19 @@ let package = Package(
         .target(name: "TestSupport", dependencies: ["AsyncRuntime", "Gateway", "Postgres"], path: "Tests/TestSupport"),
         .testTarget(name: "AsyncRuntimeTests", dependencies: ["AsyncRuntime", "TestSupport"]),
         .testTarget(name: "PostgresTests", dependencies: ["AsyncRuntime", "Postgres", "TestSupport"]),
-        .testTarget(name: "WebSocketTests", dependencies: ["AsyncRuntime", "HTTPServer", "WebSocket"]),
+        .testTarget(name: "CurlTests", dependencies: ["AsyncRuntime", "Curl", "HTTPServer", "TestSupport"]),
+        .testTarget(name: "WebSocketTests", dependencies: ["AsyncRuntime", "Curl", "HTTPServer", "WebSocket", "TestSupport"]),
         .testTarget(
-            name: "HTTPServerTests", dependencies: ["AsyncRuntime", "HTTPServer", "Lark", "TestSupport"]),
+            name: "HTTPServerTests", dependencies: ["AsyncRuntime", "Curl", "HTTPServer", "TestSupport"]),
         .testTarget(
-            name: "LarkTests", dependencies: ["Lark", "LarkSimulator", "AsyncRuntime"], exclude: ["Fixtures"]),
+            name: "LarkTests", dependencies: ["Curl", "Lark", "LarkSimulator", "AsyncRuntime"], exclude: ["Fixtures"]),
         .testTarget(
             name: "GatewayTests", dependencies: ["AsyncRuntime", "Gateway", "Lark", "Postgres", "TestSupport"]),
         .testTarget(name: "LarkGatewayTests", dependencies: ["lark-gateway", "Gateway", "TestSupport"]),
         .testTarget(
             name: "EndToEndTests",
             dependencies: [
-                "lark-gateway", "gateway-benchmark", "Gateway", "Lark", "LarkSimulator", "Postgres", "TestSupport",
+                "lark-gateway", "gateway-benchmark", "Curl", "Gateway", "Lark", "LarkSimulator", "Postgres", "TestSupport",
             ]),
     ],
     swiftLanguageModes: [.v6]

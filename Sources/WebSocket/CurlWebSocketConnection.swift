@@ -1,5 +1,5 @@
 import AsyncRuntime
-import CLibcurl
+import Curl
 import Foundation
 
 /// A WebSocket connection whose bytes libcurl moves. The actor runs on a queue of its own.
@@ -7,7 +7,8 @@ actor CurlWebSocketConnection: WebSocketConnection {
     private nonisolated let executor = QueueExecutor(label: "websocket.connection")
     nonisolated var unownedExecutor: UnownedSerialExecutor { executor.asUnownedSerialExecutor() }
 
-    private let socket: CurlSocket
+    /// nil: given back.
+    private var socket: CurlSocket?
     private let readiness: SocketReadiness
     private let options: WebSocketOptions
     private var machine: WebSocketProtocol
@@ -17,40 +18,37 @@ actor CurlWebSocketConnection: WebSocketConnection {
     private var end: WebSocketError?
     private var unsent: [UInt8] = []
     private var isFlushing = false
-    private var isFreed = false
-    private var readBuffer = [UInt8](repeating: 0, count: 16 << 10)
 
-    /// What may wait behind a write that makes no progress.
-    private static let maxUnsentBytes = 4 << 20
+    /// Read at a time, into memory that no connection keeps: a TLS record's size.
+    private static let readSize = 16 << 10
 
     init(socket: CurlSocket, options: WebSocketOptions) {
         self.socket = socket
         self.options = options
         readiness = SocketReadiness(descriptor: socket.descriptor)
-        machine = WebSocketProtocol(role: .client, maxMessageBytes: options.maxMessageBytes)
+        machine = WebSocketProtocol(role: .client, limits: options.limits)
     }
 
-    isolated deinit {
-        free()
-    }
-
-    func shakeHands(_ target: CurlTransport.Target, deadline: Deadline) async throws {
+    func shakeHands(_ target: WebSocketTarget, deadline: Deadline) async throws {
         let key = Handshake.makeKey()
         unsent = Handshake.request(
-            target: target.requestTarget, host: target.host, key: key, userAgent: options.userAgent)
+            target: target.requestTarget, host: target.hostHeader, key: key, userAgent: options.userAgent)
         await flush()
         if let end { throw end }
         var parser = Handshake.ResponseParser(key: key)
         while true {
-            switch try read() {
-            case .bytes(let bytes):
-                guard let rest = try parser.receive(bytes) else { continue }
+            var rest: [UInt8]?
+            let outcome = try read { bytes throws(HandshakeError) in rest = try parser.receive(bytes) }
+            switch outcome {
+            case .bytes:
+                guard let rest else { continue }
                 process(machine.receive(rest))
+                if machine.hasOutput { try? flushMachine() }
                 return
             case .nothing:
                 switch await readiness.wait(for: .read, until: deadline) {
                 case .ready: continue
-                case .deadlineExceeded: throw DeadlineExceeded(operation: "the WebSocket handshake")
+                case .deadlineExceeded: throw DeadlineExceeded(operation: "the WebSocket handshake with \(target.host)")
                 case .cancelled: throw CancellationError()
                 case .invalidated: throw WebSocketError.ended
                 }
@@ -66,12 +64,12 @@ actor CurlWebSocketConnection: WebSocketConnection {
                 defer { nextEvent += 1 }
                 return events[nextEvent]
             }
-            events.removeAll(keepingCapacity: true)
+            // What one read of many frames needed is given back.
+            events.removeAll(keepingCapacity: events.count <= 16)
             nextEvent = 0
             if let end { throw end }
-            switch try read() {
-            case .bytes(let bytes):
-                process(machine.receive(bytes))
+            switch try read({ bytes in process(machine.receive(bytes)) }) {
+            case .bytes:
                 // Pongs and the answer to a close frame.
                 if machine.hasOutput { try? flushMachine() }
             case .nothing:
@@ -92,18 +90,21 @@ actor CurlWebSocketConnection: WebSocketConnection {
         try flushMachine()
     }
 
+    func ping(_ payload: [UInt8]) async throws {
+        if let end { throw end }
+        guard machine.ping(payload) else { throw WebSocketError.ended }
+        try flushMachine()
+    }
+
     func close(_ code: CloseCode, reason: String) async {
         guard end == nil else { return free() }
         machine.close(code, reason: reason)
         try? flushMachine()
         let deadline = Deadline.after(.seconds(1))
         while end == nil {
-            guard let chunk = try? read() else { break }
-            if case .bytes(let bytes) = chunk {
-                process(machine.receive(bytes))
-            } else {
-                guard case .nothing = chunk, await readiness.wait(for: .read, until: deadline) == .ready else { break }
-            }
+            guard let chunk = try? read({ bytes in process(machine.receive(bytes)) }) else { break }
+            if case .bytes = chunk { continue }
+            guard case .nothing = chunk, await readiness.wait(for: .read, until: deadline) == .ready else { break }
         }
         abort()
     }
@@ -117,29 +118,34 @@ actor CurlWebSocketConnection: WebSocketConnection {
     // MARK: Bytes
 
     private enum Chunk {
-        case bytes(ArraySlice<UInt8>)
+        case bytes
         case nothing
         case endOfStream
     }
 
-    private func read() throws -> Chunk {
-        guard !isFreed else { throw end ?? .ended }
-        var count = 0
-        let code = readBuffer.withUnsafeMutableBytes { curl_easy_recv(socket.handle, $0.baseAddress, $0.count, &count) }
-        switch code {
-        case CURLE_OK: return count == 0 ? .endOfStream : .bytes(readBuffer[..<count])
-        case CURLE_AGAIN: return .nothing
-        default:
-            let error = WebSocketError.lost(String(cString: curl_easy_strerror(code)))
-            finish(error)
-            throw error
+    /// Reads what is here, a bounded part of it.
+    /// - Parameter take: gets the bytes, which are gone when it returns.
+    private func read<E: Error>(_ take: (UnsafeRawBufferPointer) throws(E) -> Void) throws -> Chunk {
+        guard let socket else { throw end ?? .ended }
+        return try withUnsafeTemporaryAllocation(byteCount: Self.readSize, alignment: 8) { buffer in
+            switch socket.receive(into: buffer) {
+            case .bytes(let count):
+                try take(UnsafeRawBufferPointer(rebasing: buffer[..<count]))
+                return .bytes
+            case .nothing: return .nothing
+            case .endOfStream: return .endOfStream
+            case .failed(let words):
+                let error = WebSocketError.lost(words)
+                finish(error)
+                throw error
+            }
         }
     }
 
     /// Writes what the system takes now; the rest is written in the background, so that no sender waits for the peer.
     private func flushMachine() throws {
         unsent += machine.takeOutput()
-        guard unsent.count <= Self.maxUnsentBytes else {
+        guard unsent.count <= options.maxUnsentBytes else {
             breakOff(.writeStalled)
             throw WebSocketError.writeStalled
         }
@@ -163,17 +169,17 @@ actor CurlWebSocketConnection: WebSocketConnection {
     /// - Returns: whether nothing is left.
     private func writeWhatFits() throws -> Bool {
         var sent = 0
-        defer { unsent.removeFirst(sent) }
+        defer {
+            // An idle connection keeps no buffer.
+            if sent == unsent.count { unsent = [] } else { unsent.removeFirst(sent) }
+        }
         while sent < unsent.count {
-            guard !isFreed else { throw end ?? .ended }
-            var count = 0
-            let code = unsent.withUnsafeBytes { bytes in
-                curl_easy_send(socket.handle, bytes.baseAddress?.advanced(by: sent), bytes.count - sent, &count)
-            }
-            sent += count
-            if code == CURLE_AGAIN { return false }
-            guard code == CURLE_OK else {
-                breakOff(.lost(String(cString: curl_easy_strerror(code))))
+            guard let socket else { throw end ?? .ended }
+            switch unsent.withUnsafeBytes({ socket.send(UnsafeRawBufferPointer(rebasing: $0[sent...])) }) {
+            case .bytes(let count): sent += count
+            case .nothing: return false
+            case .failed(let words):
+                breakOff(.lost(words))
                 throw end ?? .ended
             }
         }
@@ -200,10 +206,9 @@ actor CurlWebSocketConnection: WebSocketConnection {
         if end == nil { end = reason }
     }
 
+    /// Gives the socket back; libcurl closes it.
     private func free() {
-        guard !isFreed else { return }
-        isFreed = true
         readiness.invalidate()
-        curl_easy_cleanup(socket.handle)
+        socket = nil
     }
 }

@@ -58,8 +58,10 @@ package enum Handshake {
         /// - Returns: `nil` while the answer is not whole; then the bytes that came after it, the first frames.
         /// - Throws: `HandshakeError`.
         mutating func receive(_ bytes: some Sequence<UInt8>) throws(HandshakeError) -> [UInt8]? {
+            // What was here before has been searched, but for a beginning of the end.
+            let searched = max(0, buffer.count - 3)
             buffer.append(contentsOf: bytes)
-            guard let end = buffer.firstRange(of: Array("\r\n\r\n".utf8)) else {
+            guard let end = buffer[searched...].firstRange(of: Array("\r\n\r\n".utf8)) else {
                 guard buffer.count <= Handshake.maxResponseBytes else {
                     throw HandshakeError(
                         status: 0, headers: [:], reason: "no end of the headers in \(buffer.count) bytes")

@@ -78,21 +78,26 @@ enum FrameEncoder {
         withUnsafeBytes(of: mask.bigEndian) { output.append(contentsOf: $0) }
         let start = output.count
         output.append(contentsOf: payload)
-        output.withUnsafeMutableBufferPointer {
-            FrameMask.apply(mask, to: UnsafeMutableBufferPointer(rebasing: $0[start...]))
+        output.withUnsafeMutableBytes {
+            FrameMask.apply(mask, to: UnsafeMutableRawBufferPointer(rebasing: $0[start...]))
         }
     }
 }
 
 /// Section 5.3: octet i is XORed with octet i mod 4 of the key.
 enum FrameMask {
-    static func apply(_ mask: UInt32, to bytes: UnsafeMutableBufferPointer<UInt8>) {
-        let key: [UInt8] = [
-            UInt8(truncatingIfNeeded: mask >> 24), UInt8(truncatingIfNeeded: mask >> 16),
-            UInt8(truncatingIfNeeded: mask >> 8), UInt8(truncatingIfNeeded: mask),
-        ]
-        key.withUnsafeBufferPointer { key in
-            for index in bytes.indices { bytes[index] ^= key[index & 3] }
+    /// - Parameter offset: the place of the first byte in its frame.
+    static func apply(_ mask: UInt32, offset: Int = 0, to bytes: UnsafeMutableRawBufferPointer) {
+        let turn = UInt32(offset & 3) * 8
+        let key = turn == 0 ? mask : mask << turn | mask >> (32 - turn)
+        let wide = (UInt64(key) << 32 | UInt64(key)).bigEndian
+        let words = bytes.count / 8
+        for word in 0..<words {
+            let old = bytes.loadUnaligned(fromByteOffset: word * 8, as: UInt64.self)
+            bytes.storeBytes(of: old ^ wide, toByteOffset: word * 8, as: UInt64.self)
+        }
+        for index in (words * 8)..<bytes.count {
+            bytes[index] ^= UInt8(truncatingIfNeeded: key >> UInt32(24 - (index & 3) * 8))
         }
     }
 }

@@ -14,24 +14,42 @@ package struct WebSocketProtocol: Sendable {
     }
 
     private let role: WebSocketRole
-    private let maxMessageBytes: Int
+    private let limits: WebSocketLimits
     private let nextMask: @Sendable () -> UInt32
     private var parser: FrameParser
     private var state = State.open
-    /// The message whose fragments are coming in.
-    private var fragments: (opcode: Opcode, payload: [UInt8])?
+    /// The frame whose payload is coming in.
+    private var frame: FrameParser.Header?
+    /// The payload of a control frame as far as it is here. They stand between the fragments of a message.
+    private var control: [UInt8] = []
+    /// The message that is coming in.
+    private var message: IncomingMessage?
     private var output: [UInt8] = []
 
-    /// - Parameter maxMessageBytes: a message, or the sum of its fragments, beyond this ends the connection with 1009.
+    private struct IncomingMessage {
+        let opcode: Opcode
+        var payload: [UInt8] = []
+        var text = UTF8Validator()
+
+        /// - Returns: false when it is text that is not UTF-8.
+        mutating func append(_ bytes: UnsafeRawBufferPointer, mask: UInt32?, offset: Int) -> Bool {
+            let start = payload.count
+            WebSocketProtocol.append(bytes, to: &payload, mask, offset)
+            guard opcode == .text else { return true }
+            return payload.withUnsafeBytes { text.accept(UnsafeRawBufferPointer(rebasing: $0[start...])) }
+        }
+    }
+
+    /// - Parameter limits: what is larger ends the connection with 1009.
     /// - Parameter nextMask: section 5.3 asks for a strong source of entropy; tests give their own.
     package init(
-        role: WebSocketRole, maxMessageBytes: Int = 16 << 20,
+        role: WebSocketRole, limits: WebSocketLimits = WebSocketLimits(),
         nextMask: @escaping @Sendable () -> UInt32 = { UInt32.random(in: .min ... .max) }
     ) {
         self.role = role
-        self.maxMessageBytes = maxMessageBytes
+        self.limits = limits
         self.nextMask = nextMask
-        parser = FrameParser(role: role, maxPayloadBytes: maxMessageBytes)
+        parser = FrameParser(role: role, maxFrameBytes: limits.maxFrameBytes)
     }
 
     /// The bytes to write to the socket; taken once.
@@ -83,60 +101,98 @@ package struct WebSocketProtocol: Sendable {
 
     // MARK: Receiving
 
-    package mutating func receive(_ bytes: some Sequence<UInt8>) -> [WebSocketEvent] {
-        guard state != .ended else { return [] }
-        parser.append(bytes)
+    package mutating func receive(_ bytes: [UInt8]) -> [WebSocketEvent] {
+        bytes.withUnsafeBytes { receive($0) }
+    }
+
+    /// - Parameter bytes: read before it returns, and not kept.
+    package mutating func receive(_ bytes: UnsafeRawBufferPointer) -> [WebSocketEvent] {
+        var input = bytes
         var events: [WebSocketEvent] = []
         while state != .ended {
             do throws(FrameParser.Violation) {
-                guard let frame = try parser.next() else { break }
-                if let event = try receive(frame) { events.append(event) }
+                guard let piece = try parser.next(&input) else { break }
+                switch piece {
+                case .header(let header): try begin(header)
+                case .payload(let bytes, let offset, let isLast):
+                    if let event = try receive(bytes, offset: offset, isLast: isLast) { events.append(event) }
+                }
             } catch {
                 if state == .open { writeClose(error.code, reason: "") }
-                state = .ended
+                end()
                 events.append(.failed(error.code, cause: error.cause))
             }
         }
         return events
     }
 
-    private mutating func receive(_ frame: FrameParser.Frame) throws(FrameParser.Violation) -> WebSocketEvent? {
-        switch frame.opcode {
+    /// Sections 5.4 and 5.5: what may follow what.
+    private mutating func begin(_ header: FrameParser.Header) throws(FrameParser.Violation) {
+        frame = header
+        switch header.opcode {
+        case .ping, .pong, .close: return
+        case .text, .binary:
+            guard message == nil else { throw violation("a new message begins before the last fragment of another") }
+            message = IncomingMessage(opcode: header.opcode)
+        case .continuation:
+            guard message != nil else { throw violation("a continuation of nothing") }
+        }
+        guard (message?.payload.count ?? 0) + header.length <= limits.maxMessageBytes else {
+            throw FrameParser.Violation(
+                code: .messageTooBig, cause: "a message of over \(limits.maxMessageBytes) bytes")
+        }
+    }
+
+    private mutating func receive(
+        _ bytes: UnsafeRawBufferPointer, offset: Int, isLast: Bool
+    ) throws(FrameParser.Violation) -> WebSocketEvent? {
+        guard let frame else { return nil }
+        guard !frame.opcode.isControl else {
+            Self.append(bytes, to: &control, frame.mask, offset)
+            guard isLast else { return nil }
+            defer { control = [] }
+            return try receiveControl(frame.opcode, control)
+        }
+        guard message?.append(bytes, mask: frame.mask, offset: offset) ?? true else { throw Self.notText }
+        guard isLast, frame.isFinal, let whole = message else { return nil }
+        message = nil
+        guard whole.opcode == .text else { return .message(.binary(whole.payload)) }
+        guard whole.text.isComplete else { throw Self.notText }
+        return .message(.text(String(decoding: whole.payload, as: UTF8.self)))
+    }
+
+    private static func append(
+        _ bytes: UnsafeRawBufferPointer, to payload: inout [UInt8], _ mask: UInt32?, _ offset: Int
+    ) {
+        let start = payload.count
+        payload.append(contentsOf: bytes)
+        guard let mask else { return }
+        payload.withUnsafeMutableBytes {
+            FrameMask.apply(mask, offset: offset, to: UnsafeMutableRawBufferPointer(rebasing: $0[start...]))
+        }
+    }
+
+    private mutating func receiveControl(
+        _ opcode: Opcode, _ payload: [UInt8]
+    ) throws(FrameParser.Violation) -> WebSocketEvent? {
+        switch opcode {
         case .ping:
             // Section 5.5.3; not after our own close frame (5.5.1).
-            if state == .open { write(.pong, frame.payload) }
-            return .ping(frame.payload)
-        case .pong:
-            return .pong(frame.payload)
-        case .close:
-            return try receiveClose(frame.payload)
-        case .text, .binary:
-            guard fragments == nil else { throw violation("a new message begins before the last fragment of another") }
-            guard frame.isFinal else {
-                fragments = (frame.opcode, frame.payload)
-                return nil
-            }
-            return .message(try message(frame.opcode, frame.payload))
-        case .continuation:
-            guard let begun = fragments else { throw violation("a continuation of nothing") }
-            guard begun.payload.count + frame.payload.count <= maxMessageBytes else {
-                throw FrameParser.Violation(
-                    code: .messageTooBig, cause: "a message of over \(maxMessageBytes) bytes, in fragments")
-            }
-            fragments?.payload.append(contentsOf: frame.payload)
-            guard frame.isFinal, let whole = fragments else { return nil }
-            fragments = nil
-            return .message(try message(whole.opcode, whole.payload))
+            if state == .open { write(.pong, payload) }
+            return .ping(payload)
+        case .pong: return .pong(payload)
+        case .close: return try receiveClose(payload)
+        case .text, .binary, .continuation: return nil
         }
     }
 
     /// Section 8.1: text that is not UTF-8 fails the connection.
-    private func message(_ opcode: Opcode, _ payload: [UInt8]) throws(FrameParser.Violation) -> WebSocketMessage {
-        guard opcode == .text else { return .binary(payload) }
-        guard let text = String(validating: payload, as: UTF8.self) else {
-            throw FrameParser.Violation(code: .invalidPayload, cause: "text that is not UTF-8")
-        }
-        return .text(text)
+    private static let notText = FrameParser.Violation(code: .invalidPayload, cause: "text that is not UTF-8")
+
+    private mutating func end() {
+        state = .ended
+        message = nil
+        control = []
     }
 
     /// Sections 5.5.1 and 7.1.5.
@@ -153,7 +209,7 @@ package struct WebSocketProtocol: Sendable {
             reason = text
         }
         if state == .open { writeClose(code, reason: "") }
-        state = .ended
+        end()
         return .closed(code, reason: reason)
     }
 

@@ -1,4 +1,5 @@
 import AsyncRuntime
+import Curl
 import Foundation
 
 /// Makes WebSocket connections. One implementation per library that can carry the bytes.
@@ -12,8 +13,22 @@ package protocol WebSocketTransport: Sendable {
     func connect(to url: URL, options: WebSocketOptions, deadline: Deadline) async throws -> any WebSocketConnection
 }
 
+/// What a peer may send. Counted in bytes of payload, before anything is allocated for it.
+package struct WebSocketLimits: Sendable, Equatable {
+    package var maxFrameBytes: Int
+    /// The sum of a message's fragments.
+    package var maxMessageBytes: Int
+
+    package init(maxFrameBytes: Int = 16 << 20, maxMessageBytes: Int = 16 << 20) {
+        self.maxFrameBytes = maxFrameBytes
+        self.maxMessageBytes = maxMessageBytes
+    }
+}
+
 package struct WebSocketOptions: Sendable {
-    package var maxMessageBytes = 16 << 20
+    package var limits = WebSocketLimits()
+    /// What may wait behind a write that makes no progress; more ends the connection.
+    package var maxUnsentBytes = 4 << 20
     /// A write that makes no progress for this long ends the connection.
     package var writeStall: Duration = .seconds(10)
     package var userAgent = "lark-gateway"
@@ -39,8 +54,8 @@ package protocol WebSocketConnection: Sendable {
 /// How a connection ended, or why there is none.
 package enum WebSocketError: Error, Sendable, Equatable, CustomStringConvertible {
     case unsupportedURL(String)
-    /// No TCP or TLS connection; the library's words.
-    case unreachable(String)
+    /// No TCP or TLS connection.
+    case unreachable(ConnectionFailure)
     /// The peer's close frame.
     case closed(CloseCode, reason: String)
     /// The peer broke RFC 6455.
@@ -53,7 +68,7 @@ package enum WebSocketError: Error, Sendable, Equatable, CustomStringConvertible
     package var description: String {
         switch self {
         case .unsupportedURL(let scheme): "not a ws or wss URL: \(scheme)"
-        case .unreachable(let reason): "no connection: \(reason)"
+        case .unreachable(let failure): "\(failure)"
         case .closed(let code, let reason): "closed by the server: \(code.rawValue) \(reason)"
         case .violation(let code, let cause): "the server broke the WebSocket protocol (\(code.rawValue)): \(cause)"
         case .lost(let reason): "the connection was lost: \(reason)"

@@ -1,3 +1,4 @@
+import Curl
 import AsyncRuntime
 import Foundation
 import Gateway

@@ -7,8 +7,8 @@ import Testing
 struct WebSocketProtocolTests {
     private func pair(limit: Int = 1 << 20) -> (client: WebSocketProtocol, server: WebSocketProtocol) {
         (
-            WebSocketProtocol(role: .client, maxMessageBytes: limit, nextMask: { 0x1234_5678 }),
-            WebSocketProtocol(role: .server, maxMessageBytes: limit)
+            WebSocketProtocol(role: .client, limits: WebSocketLimits(maxFrameBytes: limit, maxMessageBytes: limit), nextMask: { 0x1234_5678 }),
+            WebSocketProtocol(role: .server, limits: WebSocketLimits(maxFrameBytes: limit, maxMessageBytes: limit))
         )
     }
 
@@ -51,7 +51,7 @@ struct WebSocketProtocolTests {
         #expect(expected.count == 5)
         for cut in 0...bytes.count {
             var client = pair().client
-            #expect(client.receive(bytes[..<cut]) + client.receive(bytes[cut...]) == expected)
+            #expect(client.receive(Array(bytes[..<cut])) + client.receive(Array(bytes[cut...])) == expected)
         }
         var slow = pair().client
         #expect(bytes.flatMap { slow.receive([$0]) } == expected)
@@ -176,14 +176,14 @@ struct HandshakeTests {
 
     @Test("a URL becomes what libcurl connects to and what HTTP asks for")
     func targets() throws {
-        let plain = try CurlTransport.Target(try #require(URL(string: "ws://127.0.0.1:8080/a/b?c=d%20e")))
+        let plain = try WebSocketTarget(try #require(URL(string: "ws://127.0.0.1:8080/a/b?c=d%20e")))
         #expect(plain.connectURL == "http://127.0.0.1:8080/")
-        #expect(plain.host == "127.0.0.1:8080")
+        #expect((plain.host, plain.hostHeader, plain.isSecure) == ("127.0.0.1", "127.0.0.1:8080", false))
         #expect(plain.requestTarget == "/a/b?c=d%20e")
-        let secure = try CurlTransport.Target(try #require(URL(string: "wss://[::1]?q=1")))
+        let secure = try WebSocketTarget(try #require(URL(string: "wss://[::1]?q=1")))
         #expect(secure.connectURL == "https://[::1]/")
-        #expect(secure.host == "[::1]")
+        #expect((secure.hostHeader, secure.isSecure) == ("[::1]", true))
         #expect(secure.requestTarget == "/?q=1")
-        #expect(throws: WebSocketError.self) { try CurlTransport.Target(try #require(URL(string: "https://host/"))) }
+        #expect(throws: WebSocketError.self) { try WebSocketTarget(try #require(URL(string: "https://host/"))) }
     }
 }

@@ -1,3 +1,4 @@
+import Curl
 import AsyncRuntime
 import Lark
 import Synchronization
@@ -26,7 +27,7 @@ actor Hub {
     private let settings: [String: InstallationSettings]
     private let timing: LeaseTiming
     private let http = HTTPExchange()
-    private let gate = ConnectGate(limit: 20)
+    private let gate = Gate(limit: 20)
     private var owned: [InstallationID: Owned] = [:]
     private var isStopping = false
     private var lastHeldElsewhere: [String] = []

@@ -1,3 +1,4 @@
+import Curl
 import AsyncRuntime
 import Foundation
 import Lark
@@ -19,7 +20,7 @@ actor InstallationSupervisor {
     private let bootstrap: EndpointBootstrap
     private let receiver: DeliveryReceiver
     private let repository: Repository
-    private let gate: ConnectGate
+    private let gate: Gate
     private let logger: Logger
     private let metrics: Metrics
     private let timing: Timing
@@ -29,7 +30,7 @@ actor InstallationSupervisor {
 
     init(
         settings: InstallationSettings, lease: Lease, bot: BotIdentity, transport: any WebSocketTransport,
-        http: HTTPExchange, dispatcher: Dispatcher, repository: Repository, gate: ConnectGate, logger: Logger,
+        http: HTTPExchange, dispatcher: Dispatcher, repository: Repository, gate: Gate, logger: Logger,
         metrics: Metrics, timing: Timing = Timing()
     ) {
         self.settings = settings

@@ -1,3 +1,4 @@
+import Curl
 import Foundation
 
 /// Where to connect, from the bootstrap. Used once; the URL carries secrets in its query and is never logged.

@@ -1,17 +1,17 @@
-/// Lets a bounded number of handshakes go on at the same time.
-actor ConnectGate {
+/// Lets a bounded number of operations go on at the same time; the others wait in order.
+package actor Gate {
     private var free: Int
     private var waiters: [CheckedContinuation<Void, Never>] = []
 
-    init(limit: Int) {
+    package init(limit: Int) {
         free = limit
     }
 
-    func pass<T: Sendable>(_ body: @Sendable () async throws -> T) async throws -> T {
+    /// - Parameter body: has deadlines of its own, so the wait for it ends.
+    package func pass<T: Sendable>(_ body: @Sendable () async throws -> T) async throws -> T {
         if free > 0 {
             free -= 1
         } else {
-            // Whoever is inside has deadlines, so this ends.
             await withCheckedContinuation { waiters.append($0) }
         }
         defer {

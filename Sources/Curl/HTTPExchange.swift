@@ -1,0 +1,154 @@
+import AsyncRuntime
+import CLibcurl
+import Foundation
+import Synchronization
+
+/// HTTP requests and their answers, over libcurl: with URLSession on Linux neither a private CA nor a proxy with
+/// credentials can be set for a session. Connections are kept and used again. Redirects are not followed: the requests
+/// carry secrets.
+package final class HTTPExchange: Sendable {
+    package struct Answer: Sendable {
+        package let status: Int
+        /// Names in lower case.
+        package let headers: [String: String]
+        package let body: Data
+    }
+
+    private let settings: NetworkSettings
+    private let timeout: Duration
+    private let gate = Gate(limit: HTTPExchange.maxConnections)
+    /// Handles with their connections. Each is in here or in use.
+    private let idle = Mutex<[CurlHandle]>([])
+
+    private static let maxConnections = 16
+    private static let maxBodyBytes = 16 << 20
+
+    /// - Parameter timeout: of a request as a whole, from its turn on.
+    package init(settings: NetworkSettings = NetworkSettings(), timeout: Duration = .seconds(10)) {
+        self.settings = settings
+        self.timeout = timeout
+    }
+
+    /// - Throws: `ConnectionFailure`, `DeadlineExceeded`, `CancellationError`.
+    package func send(
+        _ method: String, _ url: URL, headers: [String: String] = [:], json: [String: any Sendable]? = nil
+    ) async throws -> Answer {
+        var headers = headers
+        var body: Data?
+        if let json {
+            body = try JSONSerialization.data(withJSONObject: json, options: [.sortedKeys])
+            headers["Content-Type"] = "application/json; charset=utf-8"
+        }
+        // Empty: libcurl asks for permission before it sends a large body, and waits a second for it.
+        headers["Expect"] = ""
+        let request = Request(method: method, url: url, headers: headers, body: body)
+        return try await gate.pass { try await self.perform(request) }
+    }
+
+    private struct Request: Sendable {
+        let method: String
+        let url: URL
+        let headers: [String: String]
+        let body: Data?
+    }
+
+    private func perform(_ request: Request) async throws -> Answer {
+        let host = request.url.host ?? "?"
+        let isSecure = request.url.scheme?.lowercased() == "https"
+        let handle = try idle.withLock { $0.popLast() } ?? CurlHandle(host: host)
+        // Keeps the connections.
+        curl_easy_reset(handle.pointer)
+        settings.apply(to: handle, isSecure: isSecure)
+        handle.set(CURLOPT_URL, request.url.absoluteString)
+        handle.set(CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_1_1)
+        handle.set(CURLOPT_USERAGENT, "lark-gateway")
+        if let body = request.body {
+            handle.set(CURLOPT_POSTFIELDSIZE, body.count)
+            body.withUnsafeBytes { bytes in
+                _ = lgw_curl_set_pointer(
+                    handle.pointer, CURLOPT_COPYPOSTFIELDS, UnsafeMutableRawPointer(mutating: bytes.baseAddress))
+            }
+        }
+        // Last: the body's option has set it to POST.
+        handle.set(CURLOPT_CUSTOMREQUEST, request.method)
+        let lines = HeaderLines(request.headers)
+        _ = lgw_curl_set_pointer(handle.pointer, CURLOPT_HTTPHEADER, lines.list)
+        let received = ReceivedAnswer(maxBodyBytes: Self.maxBodyBytes)
+        received.collect(from: handle)
+        let proxy = isSecure ? settings.proxies.https : settings.proxies.http
+        // A handle that fails is not kept: what is left of its connection is of no use.
+        try await handle.perform(host: host, proxy: proxy, deadline: .after(timeout))
+        withExtendedLifetime(lines) {}
+        let answer = received.answer(status: lgw_curl_status(handle.pointer))
+        idle.withLock { $0.append(handle) }
+        return answer
+    }
+}
+
+/// A list of header lines, freed with it.
+private final class HeaderLines: Sendable {
+    // Made in `init`, never changed.
+    nonisolated(unsafe) let list: UnsafeMutablePointer<curl_slist>?
+
+    init(_ headers: [String: String]) {
+        list = headers.reduce(nil) { curl_slist_append($0, "\($1.key): \($1.value)") }
+    }
+
+    deinit {
+        curl_slist_free_all(list)
+    }
+}
+
+/// What libcurl has received; filled on its thread while the request is performed, read when that is done.
+private final class ReceivedAnswer: Sendable {
+    private struct State {
+        var headers: [String: String] = [:]
+        var body = Data()
+    }
+
+    private let state = Mutex(State())
+    private let maxBodyBytes: Int
+
+    init(maxBodyBytes: Int) {
+        self.maxBodyBytes = maxBodyBytes
+    }
+
+    func collect(from handle: CurlHandle) {
+        let context = Unmanaged.passUnretained(self).toOpaque()
+        _ = lgw_curl_set_pointer(handle.pointer, CURLOPT_WRITEDATA, context)
+        _ = lgw_curl_set_pointer(handle.pointer, CURLOPT_HEADERDATA, context)
+        _ = lgw_curl_set_write(handle.pointer, CURLOPT_WRITEFUNCTION) { bytes, size, count, context in
+            guard let context, let bytes else { return 0 }
+            let received = Unmanaged<ReceivedAnswer>.fromOpaque(context).takeUnretainedValue()
+            return received.appendBody(UnsafeRawBufferPointer(start: bytes, count: size * count)) ? size * count : 0
+        }
+        _ = lgw_curl_set_write(handle.pointer, CURLOPT_HEADERFUNCTION) { bytes, size, count, context in
+            guard let context, let bytes else { return 0 }
+            let received = Unmanaged<ReceivedAnswer>.fromOpaque(context).takeUnretainedValue()
+            received.addHeader(String(decoding: UnsafeRawBufferPointer(start: bytes, count: size * count), as: UTF8.self))
+            return size * count
+        }
+    }
+
+    private func appendBody(_ bytes: UnsafeRawBufferPointer) -> Bool {
+        state.withLock { state in
+            guard state.body.count + bytes.count <= maxBodyBytes else { return false }
+            state.body.append(contentsOf: bytes)
+            return true
+        }
+    }
+
+    private func addHeader(_ line: String) {
+        state.withLock { state in
+            // The answer before was an interim one.
+            if line.hasPrefix("HTTP/") { state.headers = [:] }
+            guard let colon = line.firstIndex(of: ":") else { return }
+            let value = line[line.index(after: colon)...].trimmingCharacters(in: .whitespacesAndNewlines)
+            state.headers[line[..<colon].lowercased()] = value
+        }
+    }
+
+    func answer(status: Int) -> HTTPExchange.Answer {
+        state.withLock { HTTPExchange.Answer(status: status, headers: $0.headers, body: $0.body) }
+    }
+}
