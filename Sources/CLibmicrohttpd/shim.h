@@ -14,6 +14,19 @@ static inline struct MHD_Daemon *lgw_http_start(const struct sockaddr *address, 
         MHD_OPTION_SOCK_ADDR, address, MHD_OPTION_NOTIFY_COMPLETED, completed, context, MHD_OPTION_CONNECTION_LIMIT,
         connection_limit, MHD_OPTION_CONNECTION_TIMEOUT, timeout_seconds, MHD_OPTION_END);
 }
+// The same over TLS. `priorities` is GnuTLS's text for versions and ciphers.
+static inline struct MHD_Daemon *lgw_http_start_tls(const struct sockaddr *address, MHD_AccessHandlerCallback handler,
+                                                    void *context, MHD_RequestCompletedCallback completed,
+                                                    unsigned int connection_limit, unsigned int timeout_seconds,
+                                                    const char *certificate, const char *key,
+                                                    const char *priorities) {
+    return MHD_start_daemon(
+        MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_UPGRADE | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_TLS, 0, NULL, NULL,
+        handler, context, MHD_OPTION_SOCK_ADDR, address, MHD_OPTION_NOTIFY_COMPLETED, completed, context,
+        MHD_OPTION_CONNECTION_LIMIT, connection_limit, MHD_OPTION_CONNECTION_TIMEOUT, timeout_seconds,
+        MHD_OPTION_HTTPS_MEM_CERT, certificate, MHD_OPTION_HTTPS_MEM_KEY, key, MHD_OPTION_HTTPS_PRIORITIES, priorities,
+        MHD_OPTION_END);
+}
 static inline unsigned int lgw_http_port(struct MHD_Daemon *daemon) {
     const union MHD_DaemonInfo *info = MHD_get_daemon_info(daemon, MHD_DAEMON_INFO_BIND_PORT);
     return info ? info->port : 0;

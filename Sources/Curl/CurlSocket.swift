@@ -55,7 +55,7 @@ package struct CurlSocket: Sendable {
         }
     }
 
-    /// - Parameter bytes: when it returns `.nothing`, the next call must begin with the same ones (TLS).
+    /// - Parameter bytes: when it returns `.nothing`, the next call must have the same ones, at the same address (TLS).
     package func send(_ bytes: UnsafeRawBufferPointer) -> Sent {
         var count = 0
         let code = curl_easy_send(handle.pointer, bytes.baseAddress, bytes.count, &count)

@@ -37,18 +37,18 @@ package struct NetworkSettings: Sendable, Equatable {
 }
 
 /// The certificates of authorities that the system trusts.
-struct TrustStore: Sendable {
+package struct TrustStore: Sendable {
     /// With names that are hashes (openssl-rehash(1)).
-    let folder: String?
+    package let folder: String?
     /// All of them in one file.
-    let bundle: String?
+    package let bundle: String?
 
     /// A folder alone where there is a usable one: OpenSSL then reads the one certificate that it needs, instead of
     /// holding all of them for each connection.
     static let system = TrustStore(
         folder: lgw_curl_ca_folder().map { String(cString: $0) }, bundle: lgw_curl_ca_bundle().map { String(cString: $0) })
 
-    init(folder: String?, bundle: String?) {
+    package init(folder: String?, bundle: String?) {
         let names = folder.flatMap { try? FileManager.default.contentsOfDirectory(atPath: $0) } ?? []
         let isHashed = names.contains { $0.wholeMatch(of: /[0-9a-f]{8}\.[0-9]+/) != nil }
         self.folder = isHashed ? folder : nil

@@ -17,11 +17,11 @@ package final class Gateway: Sendable {
     private let isReady = Mutex(false)
 
     package init(
-        _ settings: GatewaySettings, transport: any WebSocketTransport = CurlTransport(), logger: Logger,
+        _ settings: GatewaySettings, transport: (any WebSocketTransport)? = nil, logger: Logger,
         metrics: Metrics = Metrics()
     ) {
         self.settings = settings
-        self.transport = transport
+        self.transport = transport ?? CurlTransport(network: settings.network)
         self.logger = logger
         self.metrics = metrics
         pool = Pool(url: settings.databaseURL, size: settings.poolSize)
@@ -79,7 +79,7 @@ package final class Gateway: Sendable {
             parts: Hub.Parts(
                 repository: repository, leases: leases, batcher: batcher, dispatcher: dispatcher,
                 transport: transport, outages: outages, logger: logger, metrics: metrics),
-            identity: identity, installations: settings.installations, timing: settings.lease)
+            identity: identity, settings: settings)
         let sender = OutboxSender(
             repository: repository, messenger: Messenger(repository: repository, apps: { hub.api(of: $0) }),
             holder: identity.name, hasWork: outboxHasWork, outages: outages, logger: logger, metrics: metrics)

@@ -1,4 +1,6 @@
+import Curl
 import Foundation
+import Lark
 
 /// What the gateway is told about itself; the executable reads it from the configuration file.
 package struct GatewaySettings: Sendable {
@@ -7,6 +9,8 @@ package struct GatewaySettings: Sendable {
     package var installations: [InstallationSettings]
     package var batching = Batching()
     package var lease = LeaseTiming()
+    package var network = NetworkSettings()
+    package var longConnection = LongConnectionSettings()
     package var shutdownTimeout: Duration = .seconds(15)
     /// Connections to Postgres.
     package var poolSize = 8

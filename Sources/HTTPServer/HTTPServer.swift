@@ -57,8 +57,9 @@ package final class HTTPServer: Sendable {
 
     /// Listens at once.
     /// - Parameter host: an IPv4 address.
+    /// - Parameter tls: nil: plain HTTP.
     /// - Throws: `HTTPServerError`.
-    package init(host: String, port: Int, handler: @escaping Handler) throws {
+    package init(host: String, port: Int, tls: TLSIdentity? = nil, handler: @escaping Handler) throws {
         shared = Shared(handler: handler)
         var address = sockaddr_in()
         address.sin_family = sa_family_t(AF_INET)
@@ -71,8 +72,14 @@ package final class HTTPServer: Sendable {
         let context = reference.toOpaque()
         let daemon = withUnsafePointer(to: &address) { pointer in
             pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                lgw_http_start(
-                    $0, handleAccess, context, requestCompleted, Self.maxConnections, Self.connectionTimeoutSeconds)
+                guard let tls else {
+                    return lgw_http_start(
+                        $0, handleAccess, context, requestCompleted, Self.maxConnections,
+                        Self.connectionTimeoutSeconds)
+                }
+                return lgw_http_start_tls(
+                    $0, handleAccess, context, requestCompleted, Self.maxConnections, Self.connectionTimeoutSeconds,
+                    tls.certificates, tls.key, tls.priorities)
             }
         }
         guard let daemon else {

@@ -39,6 +39,7 @@ package actor LarkSimulator {
     private let timing: Timing
     private var server: HTTPServer?
     private var host = "127.0.0.1"
+    private var isSecure = false
     private var connections: [Int: SimulatorConnection] = [:]
     private var nextNumber = 1
     private var deliveries: [String: Pending] = [:]
@@ -58,16 +59,21 @@ package actor LarkSimulator {
     }
 
     /// Listens; port 0 takes a free one.
+    /// - Parameter tls: speaks https and wss.
+    /// - Parameter name: how clients are to call it, where that is not the address.
     /// - Throws: `HTTPServerError`.
-    package func start(host: String = "127.0.0.1", port: Int = 0) throws {
-        self.host = host
-        server = try HTTPServer(host: host, port: port) { [weak self] request in
+    package func start(
+        host: String = "127.0.0.1", port: Int = 0, tls: TLSIdentity? = nil, name: String? = nil
+    ) throws {
+        self.host = name ?? host
+        isSecure = tls != nil
+        server = try HTTPServer(host: host, port: port, tls: tls) { [weak self] request in
             await self?.answer(request) ?? .text("gone\n", status: 503)
         }
     }
 
     /// What an installation names as its domain.
-    package var url: String { "http://\(host):\(server?.port ?? 0)" }
+    package var url: String { "\(isSecure ? "https" : "http")://\(host):\(server?.port ?? 0)" }
 
     package func stop() async {
         let server = server
@@ -311,7 +317,7 @@ package actor LarkSimulator {
             return Self.json(["code": 514, "msg": "authentication failed"])
         }
         let ticket = "ticket-\(number())"
-        let url = "ws://\(host):\(server?.port ?? 0)/ws?device_id=1&service_id=33554678&app=\(app.id)&ticket=\(ticket)"
+        let url = "\(isSecure ? "wss" : "ws")://\(host):\(server?.port ?? 0)/ws?device_id=1&service_id=33554678&app=\(app.id)&ticket=\(ticket)"
         let config = [
             "ReconnectCount": -1, "ReconnectInterval": 120, "ReconnectNonce": 30,
             "PingInterval": timing.pingIntervalSeconds,

@@ -16,7 +16,12 @@ actor CurlWebSocketConnection: WebSocketConnection {
     private var nextEvent = 0
     /// Why nothing more can be read or written.
     private var end: WebSocketError?
-    private var unsent: [UInt8] = []
+    /// What is being written. A write that TLS could not finish must be repeated with the same bytes at the same address
+    /// (SSL_write(3)): it is not touched until all of it is written.
+    private var writing: [UInt8] = []
+    private var written = 0
+    /// What comes after it.
+    private var queued: [UInt8] = []
     private var isFlushing = false
 
     /// Read at a time, into memory that no connection keeps: a TLS record's size.
@@ -31,7 +36,7 @@ actor CurlWebSocketConnection: WebSocketConnection {
 
     func shakeHands(_ target: WebSocketTarget, deadline: Deadline) async throws {
         let key = Handshake.makeKey()
-        unsent = Handshake.request(
+        queued = Handshake.request(
             target: target.requestTarget, host: target.hostHeader, key: key, userAgent: options.userAgent)
         await flush()
         if let end { throw end }
@@ -144,8 +149,8 @@ actor CurlWebSocketConnection: WebSocketConnection {
 
     /// Writes what the system takes now; the rest is written in the background, so that no sender waits for the peer.
     private func flushMachine() throws {
-        unsent += machine.takeOutput()
-        guard unsent.count <= options.maxUnsentBytes else {
+        queued += machine.takeOutput()
+        guard writing.count - written + queued.count <= options.maxUnsentBytes else {
             breakOff(.writeStalled)
             throw WebSocketError.writeStalled
         }
@@ -168,22 +173,23 @@ actor CurlWebSocketConnection: WebSocketConnection {
 
     /// - Returns: whether nothing is left.
     private func writeWhatFits() throws -> Bool {
-        var sent = 0
-        defer {
-            // An idle connection keeps no buffer.
-            if sent == unsent.count { unsent = [] } else { unsent.removeFirst(sent) }
-        }
-        while sent < unsent.count {
+        while true {
+            if written == writing.count {
+                // An idle connection keeps no buffer.
+                writing = queued
+                written = 0
+                queued = []
+                if writing.isEmpty { return true }
+            }
             guard let socket else { throw end ?? .ended }
-            switch unsent.withUnsafeBytes({ socket.send(UnsafeRawBufferPointer(rebasing: $0[sent...])) }) {
-            case .bytes(let count): sent += count
+            switch writing.withUnsafeBytes({ socket.send(UnsafeRawBufferPointer(rebasing: $0[written...])) }) {
+            case .bytes(let count): written += count
             case .nothing: return false
             case .failed(let words):
                 breakOff(.lost(words))
                 throw end ?? .ended
             }
         }
-        return true
     }
 
     /// Ends the connection for the reader, too.

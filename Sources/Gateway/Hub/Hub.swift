@@ -26,7 +26,8 @@ actor Hub {
     private let identity: ReplicaIdentity
     private let settings: [String: InstallationSettings]
     private let timing: LeaseTiming
-    private let http = HTTPExchange()
+    private let http: HTTPExchange
+    private let longConnection: LongConnectionSettings
     private let gate = Gate(limit: 20)
     private var owned: [InstallationID: Owned] = [:]
     private var isStopping = false
@@ -36,11 +37,13 @@ actor Hub {
     /// Rung when leases may be free.
     nonisolated let scanNow = Doorbell()
 
-    init(parts: Parts, identity: ReplicaIdentity, installations: [InstallationSettings], timing: LeaseTiming) {
+    init(parts: Parts, identity: ReplicaIdentity, settings: GatewaySettings) {
         self.parts = parts
         self.identity = identity
-        settings = Dictionary(installations.map { ($0.appID, $0) }, uniquingKeysWith: { $1 })
-        self.timing = timing
+        self.settings = Dictionary(settings.installations.map { ($0.appID, $0) }, uniquingKeysWith: { $1 })
+        timing = settings.lease
+        http = HTTPExchange(settings: settings.network)
+        longConnection = settings.longConnection
     }
 
     nonisolated func api(of installation: InstallationID) -> OpenAPIClient? {
@@ -118,7 +121,7 @@ actor Hub {
         guard let settings = settings[installation.appID], !isStopping else { return }
         let supervisor = InstallationSupervisor(
             settings: settings, lease: installation.lease, bot: installation.bot, transport: parts.transport,
-            http: http, dispatcher: parts.dispatcher, repository: parts.repository, gate: gate, logger: parts.logger,
+            longConnection: longConnection, http: http, dispatcher: parts.dispatcher, repository: parts.repository, gate: gate, logger: parts.logger,
             metrics: parts.metrics)
         apps.withLock { $0[installation.lease.installation] = supervisor.api }
         owned[installation.lease.installation]?.task.cancel()

@@ -17,6 +17,7 @@ actor InstallationSupervisor {
     nonisolated let api: OpenAPIClient
 
     private let transport: any WebSocketTransport
+    private let longConnection: LongConnectionSettings
     private let bootstrap: EndpointBootstrap
     private let receiver: DeliveryReceiver
     private let repository: Repository
@@ -30,13 +31,14 @@ actor InstallationSupervisor {
 
     init(
         settings: InstallationSettings, lease: Lease, bot: BotIdentity, transport: any WebSocketTransport,
-        http: HTTPExchange, dispatcher: Dispatcher, repository: Repository, gate: Gate, logger: Logger,
+        longConnection: LongConnectionSettings, http: HTTPExchange, dispatcher: Dispatcher, repository: Repository, gate: Gate, logger: Logger,
         metrics: Metrics, timing: Timing = Timing()
     ) {
         self.settings = settings
         self.lease = lease
         self.bot = KnownBot(bot)
         self.transport = transport
+        self.longConnection = longConnection
         bootstrap = EndpointBootstrap(domain: settings.domain, http: http)
         api = OpenAPIClient(
             domain: settings.domain, appID: settings.appID, appSecret: settings.appSecret, http: http)
@@ -110,7 +112,7 @@ actor InstallationSupervisor {
         let connection = try await gate.pass { [self] in
             let endpoint = try await bootstrap.fetch(appID: settings.appID, appSecret: settings.appSecret)
             let connection = try await LongConnection.connect(
-                to: endpoint, transport: transport,
+                to: endpoint, transport: transport, settings: longConnection,
                 receive: { [receiver] delivery, connection in await receiver.receive(delivery, on: connection) },
                 dropped: { [receiver] frame in receiver.dropped(frame) })
             logger.log(.connectionOpened(appID: settings.appID, serviceID: endpoint.serviceID))

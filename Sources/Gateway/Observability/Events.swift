@@ -6,13 +6,14 @@ import Lark
 extension LogEvent {
     // MARK: Start and stop
 
-    package static func gatewayStarted(version: String, transport: String, replica: String, installations: Int) -> Self
-    {
+    package static func gatewayStarted(
+        version: String, transport: String, proxy: String?, replica: String, installations: Int
+    ) -> Self {
         Self(
             .info, "gateway.started",
             [
-                ("version", .text(version)), ("transport", .text(transport)), ("lease_holder", .text(replica)),
-                ("installations", .count(installations)),
+                ("version", .text(version)), ("transport", .text(transport)), ("proxy", proxy.map { .text($0) }),
+                ("lease_holder", .text(replica)), ("installations", .count(installations)),
             ])
     }
 

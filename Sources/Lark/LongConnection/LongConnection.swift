@@ -47,15 +47,16 @@ package actor LongConnection {
     /// - Parameter dropped: told of each frame that was of no use.
     /// - Throws: `ConnectFailure`, `CancellationError`.
     package static func connect(
-        to endpoint: Endpoint, transport: any WebSocketTransport, rules: LongConnectionMachine.Rules = .init(),
-        handshakeTimeout: Duration = .seconds(15),
+        to endpoint: Endpoint, transport: any WebSocketTransport,
+        settings: LongConnectionSettings = LongConnectionSettings(),
         receive: @escaping @Sendable (Delivery, LongConnection) async -> Void,
         dropped: @escaping @Sendable (LongConnectionMachine.Dropped) -> Void
     ) async throws -> LongConnection {
         do {
             let socket = try await transport.connect(
-                to: endpoint.url, options: WebSocketOptions(), deadline: .after(handshakeTimeout))
-            return LongConnection(socket: socket, endpoint: endpoint, rules: rules, receive: receive, dropped: dropped)
+                to: endpoint.url, options: settings.webSocket, deadline: .after(settings.handshakeTimeout))
+            return LongConnection(
+                socket: socket, endpoint: endpoint, rules: settings.rules, receive: receive, dropped: dropped)
         } catch let error as CancellationError {
             throw error
         } catch let error as HandshakeError {

@@ -14,9 +14,12 @@ enum CheckCommand {
         print(
             "ok    configuration: \(configuration.installations.count) installations, \(configuration.agents.count) agents"
         )
+        try await configuration.checkTransport()
+        let proxy = configuration.network.proxies.https.map { " through the proxy \($0.address)" } ?? ""
+        print("ok    transport: \(configuration.transportKind.rawValue)\(proxy)")
         var isGood = await checkDatabase(configuration)
         for installation in configuration.installations {
-            isGood = await checkInstallation(installation) && isGood
+            isGood = await checkInstallation(installation, configuration.network) && isGood
         }
         return isGood ? ExitCode.done : ExitCode.failed
     }
@@ -51,8 +54,10 @@ enum CheckCommand {
         }
     }
 
-    private static func checkInstallation(_ settings: InstallationSettings) async -> Bool {
-        let http = HTTPExchange()
+    private static func checkInstallation(
+        _ settings: InstallationSettings, _ network: NetworkSettings
+    ) async -> Bool {
+        let http = HTTPExchange(settings: network)
         let api = OpenAPIClient(
             domain: settings.domain, appID: settings.appID, appSecret: settings.appSecret, http: http)
         do {

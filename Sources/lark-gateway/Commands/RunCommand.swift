@@ -2,6 +2,7 @@ import AsyncRuntime
 import Foundation
 import Gateway
 import Postgres
+import WebSocket
 
 /// `run`: the daemon.
 enum RunCommand {
@@ -12,6 +13,7 @@ enum RunCommand {
         let signals = StopSignals()
         let notifier = SystemdNotifier(environment: ProcessInfo.processInfo.environment)
         let logger = LogWriter(settings: configuration.log).logger
+        try await configuration.checkTransport()
         return try await serve(configuration, stop: signals.stop, notifier: notifier, logger: logger)
     }
 
@@ -42,7 +44,10 @@ enum RunCommand {
         _ configuration: Configuration, on url: String, stop: AsyncEvent, notifier: SystemdNotifier, logger: Logger
     ) async throws -> Bool {
         let metrics = Metrics()
-        let gateway = Gateway(configuration.gatewaySettings(databaseURL: url), logger: logger, metrics: metrics)
+        let gateway = Gateway(
+            configuration.gatewaySettings(databaseURL: url),
+            transport: configuration.transportKind.make(network: configuration.network), logger: logger,
+            metrics: metrics)
         // First, so that a port that is taken ends the start before anything else happened.
         let metricsServer = try configuration.metrics.map { address in
             let server = try MetricsServer.start(on: address, gateway: gateway, metrics: metrics)
@@ -67,7 +72,8 @@ enum RunCommand {
         let finished = await gateway.run(until: stop) {
             logger.log(
                 .gatewayStarted(
-                    version: LarkGateway.version, transport: gateway.transportName, replica: gateway.replica,
+                    version: LarkGateway.version, transport: gateway.transportName,
+                    proxy: configuration.network.proxies.https?.address, replica: gateway.replica,
                     installations: configuration.installations.count))
             notifier.ready("\(configuration.installations.count) installations")
         }
@@ -108,10 +114,36 @@ enum RunCommand {
 }
 
 extension Configuration {
+    /// "auto" is what can be relied on here.
+    var transportKind: TransportKind {
+        switch transport {
+        case .libcurl: .libcurl
+        case .urlsession: .urlsession
+        case .auto:
+            #if canImport(FoundationNetworking)
+                .libcurl
+            #else
+                .urlsession
+            #endif
+        }
+    }
+
+    /// - Throws: `ConfigurationError` when URLSession was asked for and this toolchain's Foundation can't do it.
+    func checkTransport() async throws {
+        guard transport == .urlsession,
+            let failure = await TransportProbe.failure(of: TransportKind.urlsession.make())
+        else { return }
+        throw ConfigurationError(
+            keyPath: "transport",
+            problem: "\"urlsession\" does not work with this toolchain's Foundation (\(failure)); use \"auto\"")
+    }
+
     func gatewaySettings(databaseURL: String) -> GatewaySettings {
         var settings = GatewaySettings(databaseURL: databaseURL, agents: agents, installations: installations)
         settings.batching = batching
         settings.lease = lease
+        settings.network = network
+        settings.longConnection = longConnection
         settings.shutdownTimeout = shutdownTimeout
         return settings
     }

@@ -1,11 +1,12 @@
 import AsyncRuntime
 import Foundation
+import HTTPServer
 import LarkSimulator
 
 /// `simulate`: a Lark to play with.
 enum SimulateCommand {
     static func run(_ words: [String]) async throws -> Int32 {
-        let arguments = try Arguments(words, known: ["listen", "app"])
+        let arguments = try Arguments(words, known: ["listen", "app", "tls-certificate", "tls-key"])
         try arguments.refusePositional()
         let text = try arguments.required("listen")
         guard let address = ListenAddress(text) else {
@@ -15,7 +16,7 @@ enum SimulateCommand {
         guard app.count == 2 else { throw UsageError("--app takes ID:SECRET") }
         let signals = StopSignals()
         let simulator = LarkSimulator(apps: [SimulatedApp(id: String(app[0]), secret: String(app[1]))])
-        try await simulator.start(host: address.host, port: address.port)
+        try await simulator.start(host: address.host, port: address.port, tls: try identity(arguments))
         let url = await simulator.url
         print(
             """
@@ -30,5 +31,18 @@ enum SimulateCommand {
         await signals.stop.wait()
         await simulator.stop()
         return ExitCode.done
+    }
+
+    private static func identity(_ arguments: Arguments) throws -> TLSIdentity? {
+        guard let certificate = arguments.options["tls-certificate"], let key = arguments.options["tls-key"] else {
+            guard arguments.options["tls-certificate"] == nil, arguments.options["tls-key"] == nil else {
+                throw UsageError("--tls-certificate and --tls-key go together")
+            }
+            return nil
+        }
+        guard let certificates = try? String(contentsOfFile: certificate, encoding: .utf8),
+            let key = try? String(contentsOfFile: key, encoding: .utf8)
+        else { throw UsageError("--tls-certificate or --tls-key can't be read") }
+        return TLSIdentity(certificates: certificates, key: key)
     }
 }

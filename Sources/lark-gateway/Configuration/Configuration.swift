@@ -1,4 +1,6 @@
+import Curl
 import Foundation
+import Lark
 import Gateway
 import Postgres
 
@@ -8,7 +10,9 @@ import Postgres
 /// | --- | --- | --- | --- |
 /// | `database_url` | string or secret | none: a private Postgres | a libpq connection URI |
 /// | `state_directory` | path | `$STATE_DIRECTORY` | where the private Postgres lives |
-/// | `transport` | `auto`, `libcurl` | `auto` | what carries the WebSocket |
+/// | `transport` | `auto`, `libcurl`, `urlsession` | `auto` | what carries the WebSocket |
+/// | `network` | see `NetworkSettings(_:environment:)` | none | private CA, proxy |
+/// | `long_connection` | see `LongConnectionSettings(_:)` | | time-outs and limits |
 /// | `agents[]` | `workspace`, `name`, `runtime` (`default`; null: offline) | none | who answers |
 /// | `installations[]` | see `installation` below | none | the bots |
 /// | `batching.silence_window`, `batching.max_wait` | duration | 3s, 30s | when a burst becomes a run |
@@ -24,12 +28,15 @@ struct Configuration: Sendable {
     var installations: [InstallationSettings] = []
     var batching = Batching()
     var lease = LeaseTiming()
+    var transport = Transport.auto
+    var network = NetworkSettings()
+    var longConnection = LongConnectionSettings()
     var shutdownTimeout: Duration = .seconds(15)
     var log = LogSettings()
     /// nil: off.
     var metrics: ListenAddress? = ListenAddress(host: "127.0.0.1", port: 9464)
 
-    enum Transport: String, CaseIterable { case auto, libcurl }
+    enum Transport: String, CaseIterable { case auto, libcurl, urlsession }
 
     static func load(path: String) throws -> Configuration {
         guard let data = FileManager.default.contents(atPath: path) else {
@@ -40,7 +47,7 @@ struct Configuration: Sendable {
 
     init(parsing data: Data, environment: [String: String]) throws {
         let keys = try JSONNode(parsing: data).object(keys: [
-            "database_url", "state_directory", "transport", "agents", "installations", "batching", "lease",
+            "database_url", "state_directory", "transport", "network", "long_connection", "agents", "installations", "batching", "lease",
             "shutdown_timeout", "log", "metrics", "public_url",
         ])
         databaseURL = try keys["database_url"].map { try Secret.resolve($0, environment: environment) }
@@ -49,7 +56,12 @@ struct Configuration: Sendable {
             throw node.fail("neither a postgresql:// URI nor libpq's keyword=value text")
         }
         stateDirectory = try keys["state_directory"]?.string() ?? environment["STATE_DIRECTORY"]
-        _ = try keys["transport"]?.choice(of: Transport.self)
+        transport = try keys["transport"]?.choice(of: Transport.self) ?? transport
+        network = try NetworkSettings(keys["network"], environment: environment)
+        if let node = keys["transport"], transport == .urlsession, network != NetworkSettings() {
+            throw node.fail("\"urlsession\" knows neither ca_file nor a proxy; use \"auto\"")
+        }
+        if let node = keys["long_connection"] { longConnection = try LongConnectionSettings(node) }
         if let node = keys["public_url"] { _ = try Self.url(node, try node.string()) }
         agents = try keys["agents"]?.array().map(Self.agent) ?? []
         installations =
@@ -147,34 +159,5 @@ struct Configuration: Sendable {
         let renewEvery = try keys["renew_every"]?.duration() ?? ttl / 3
         guard renewEvery * 2 <= ttl else { throw node.fail("renew_every must be at most half of ttl") }
         return LeaseTiming(ttl: ttl, renewEvery: renewEvery)
-    }
-}
-
-/// An address to listen on.
-struct ListenAddress: Sendable, Equatable {
-    let host: String
-    let port: Int
-
-    init(host: String, port: Int) {
-        self.host = host
-        self.port = port
-    }
-
-    /// `127.0.0.1:9464`; port 0 takes a free one.
-    init?(_ text: String) {
-        let parts = text.split(separator: ":", omittingEmptySubsequences: false)
-        guard parts.count == 2, let port = Int(parts[1]), (0...65_535).contains(port) else { return nil }
-        let octets = parts[0].split(separator: ".", omittingEmptySubsequences: false)
-        guard octets.count == 4, octets.allSatisfy({ UInt8($0) != nil }) else { return nil }
-        self.init(host: String(parts[0]), port: port)
-    }
-
-    init(_ node: JSONNode) throws {
-        let text = try node.string()
-        guard let address = ListenAddress(text) else {
-            throw node.fail(
-                "found \"\(text.prefix(40))\", expected an IPv4 address and port such as \"127.0.0.1:9464\"")
-        }
-        self = address
     }
 }

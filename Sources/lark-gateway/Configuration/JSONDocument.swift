@@ -93,10 +93,41 @@ struct JSONNode {
     }
 }
 
+extension JSONNode {
+    func byteCount(in range: ClosedRange<Int>) throws -> Int {
+        let text = try string()
+        guard let count = ByteCountText.parse(text) else {
+            throw fail("found \"\(text.prefix(40))\", expected a size such as \"512KiB\" or \"16MiB\"")
+        }
+        guard range.contains(count) else {
+            throw fail(
+                "found \"\(text.prefix(40))\", expected \(ByteCountText.text(range.lowerBound)) to \(ByteCountText.text(range.upperBound))")
+        }
+        return count
+    }
+}
+
 /// On Linux a JSON boolean is an NSNumber too.
 private enum CFBooleanTypeName {
     static func matches(_ number: NSNumber) -> Bool {
         String(cString: number.objCType) == "c" || String(cString: number.objCType) == "B"
+    }
+}
+
+/// Sizes in binary units: `512KiB`, `16MiB`, `1GiB`.
+enum ByteCountText {
+    private static let units = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)]
+
+    static func parse(_ text: String) -> Int? {
+        guard let (name, size) = units.first(where: { text.hasSuffix($0.0) }), text.utf8.count <= 9 else { return nil }
+        let digits = text.dropLast(name.count)
+        guard !digits.isEmpty, digits.utf8.allSatisfy({ (0x30...0x39).contains($0) }) else { return nil }
+        return Int(digits).map { $0 * size }
+    }
+
+    static func text(_ count: Int) -> String {
+        guard let (name, size) = units.first(where: { count % $0.1 == 0 && count >= $0.1 }) else { return "\(count)" }
+        return "\(count / size)\(name)"
     }
 }
 

@@ -1,0 +1,15 @@
+/// What a server shows to its clients.
+package struct TLSIdentity: Sendable {
+    /// PEM: its own certificate first, then what leads to its authority.
+    package let certificates: String
+    /// PEM. A secret.
+    package let key: String
+    /// GnuTLS's priority string: which versions and ciphers.
+    package let priorities: String
+
+    package init(certificates: String, key: String, priorities: String = "NORMAL") {
+        self.certificates = certificates
+        self.key = key
+        self.priorities = priorities
+    }
+}
