@@ -52,7 +52,8 @@ package final class RawServer: Sendable {
 
     /// - Parameter accepts: false: nobody accepts; with a backlog of 0, the second connection hangs in its SYN.
     package init(
-        isIPv6: Bool = false, backlog: Int32 = 64, accepts: Bool = true, _ behave: @escaping @Sendable (Peer) -> Void = { _ in }
+        isIPv6: Bool = false, port wanted: Int = 0, backlog: Int32 = 64, accepts: Bool = true,
+        _ behave: @escaping @Sendable (Peer) -> Void = { _ in }
     ) throws {
         let family = isIPv6 ? AF_INET6 : AF_INET
         let listener = socket(family, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
@@ -64,10 +65,14 @@ package final class RawServer: Sendable {
         var size = socklen_t(isIPv6 ? MemoryLayout<sockaddr_in6>.size : MemoryLayout<sockaddr_in>.size)
         let bound = withUnsafeMutablePointer(to: &storage) { pointer in
             if isIPv6 {
-                pointer.withMemoryRebound(to: sockaddr_in6.self, capacity: 1) { $0.pointee.sin6_addr = in6addr_loopback }
+                pointer.withMemoryRebound(to: sockaddr_in6.self, capacity: 1) {
+                    $0.pointee.sin6_addr = in6addr_loopback
+                    $0.pointee.sin6_port = in_port_t(wanted).bigEndian
+                }
             } else {
                 pointer.withMemoryRebound(to: sockaddr_in.self, capacity: 1) {
                     $0.pointee.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
+                    $0.pointee.sin_port = in_port_t(wanted).bigEndian
                 }
             }
             return pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {

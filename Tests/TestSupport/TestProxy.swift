@@ -9,7 +9,7 @@ package final class TestProxy: Sendable {
     }
 
     package static let user = "ann"
-    package static let password = "p@ss:word"
+    package static let password = "pass2word"
 
     package let port: Int
     private let kind: Kind
