@@ -56,7 +56,8 @@ let package = Package(
         .testTarget(name: "AsyncRuntimeTests", dependencies: ["AsyncRuntime", "TestSupport"]),
         .testTarget(name: "PostgresTests", dependencies: ["AsyncRuntime", "Postgres", "TestSupport"]),
         .testTarget(name: "CurlTests", dependencies: ["AsyncRuntime", "Curl", "HTTPServer", "TestSupport"]),
-        .testTarget(name: "WebSocketTests", dependencies: ["AsyncRuntime", "Curl", "HTTPServer", "WebSocket", "TestSupport"]),
+        .testTarget(
+            name: "WebSocketTests", dependencies: ["AsyncRuntime", "Curl", "HTTPServer", "WebSocket", "TestSupport"]),
         .testTarget(
             name: "HTTPServerTests", dependencies: ["AsyncRuntime", "Curl", "HTTPServer", "TestSupport"]),
         .testTarget(
@@ -67,7 +68,8 @@ let package = Package(
         .testTarget(
             name: "EndToEndTests",
             dependencies: [
-                "lark-gateway", "gateway-benchmark", "Curl", "Gateway", "Lark", "LarkSimulator", "Postgres", "TestSupport",
+                "lark-gateway", "gateway-benchmark", "Curl", "Gateway", "HTTPServer", "Lark", "LarkSimulator",
+                "Postgres", "TestSupport",
             ]),
     ],
     swiftLanguageModes: [.v6]

@@ -2,6 +2,7 @@ import Curl
 import AsyncRuntime
 import Foundation
 import Gateway
+import HTTPServer
 import Lark
 import LarkSimulator
 import Postgres
@@ -16,9 +17,12 @@ struct Stage: Sendable {
     let pool: Pool
     let larkURL: String
 
-    init(url: String? = nil, timing: LarkSimulator.Timing = Stage.quick) async throws {
+    /// - Parameter tls: Lark speaks https and wss, as localhost.
+    init(
+        url: String? = nil, timing: LarkSimulator.Timing = Stage.quick, tls: TLSIdentity? = nil
+    ) async throws {
         simulator = LarkSimulator(apps: [Self.app], timing: timing)
-        try await simulator.start()
+        try await simulator.start(tls: tls, name: tls == nil ? nil : "localhost")
         larkURL = await simulator.url
         let database = if let url { url } else { try await TestPostgres.makeDatabase() }
         self.url = database

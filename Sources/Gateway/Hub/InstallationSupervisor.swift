@@ -6,12 +6,6 @@ import WebSocket
 
 /// Keeps one installation connected for as long as this replica owns it.
 actor InstallationSupervisor {
-    struct Timing: Sendable {
-        var refusedRetry: Duration = .seconds(300)
-        /// So long a connection was healthy, and the backoff starts again.
-        var health: Duration = .seconds(60)
-    }
-
     nonisolated let settings: InstallationSettings
     nonisolated let lease: Lease
     nonisolated let api: OpenAPIClient
@@ -24,15 +18,16 @@ actor InstallationSupervisor {
     private let gate: Gate
     private let logger: Logger
     private let metrics: Metrics
-    private let timing: Timing
     private let bot: KnownBot
+    private var policy = ReconnectPolicy()
     private var connection: LongConnection?
     private var isStopping = false
 
     init(
         settings: InstallationSettings, lease: Lease, bot: BotIdentity, transport: any WebSocketTransport,
-        longConnection: LongConnectionSettings, http: HTTPExchange, dispatcher: Dispatcher, repository: Repository, gate: Gate, logger: Logger,
-        metrics: Metrics, timing: Timing = Timing()
+        longConnection: LongConnectionSettings, http: HTTPExchange, dispatcher: Dispatcher, repository: Repository,
+        gate: Gate, logger: Logger,
+        metrics: Metrics
     ) {
         self.settings = settings
         self.lease = lease
@@ -49,7 +44,6 @@ actor InstallationSupervisor {
         self.gate = gate
         self.logger = logger
         self.metrics = metrics
-        self.timing = timing
     }
 
     /// Until the task is cancelled.
@@ -71,25 +65,31 @@ actor InstallationSupervisor {
     // MARK: Connecting
 
     private func keepConnected() async {
-        var backoff = Backoff(initial: .seconds(2), maximum: .seconds(60))
+        let start = ContinuousClock.now
+        var random = SystemRandomNumberGenerator()
+        var ends = EndRate()
         var lastRefusal: String?
         while !Task.isCancelled, !isStopping {
-            let began = ContinuousClock.now
-            var wait: Duration
+            let wait: Duration
             do {
-                let end = try await connectAndRun(opened: { lastRefusal = nil })
+                let connection = try await connect()
+                lastRefusal = nil
+                policy.connected()
+                let began = ContinuousClock.now
+                let end = await run(connection)
+                policy.learn(await connection.config)
                 let lived = began.duration(to: .now)
-                if lived >= timing.health { backoff.reset() }
                 let isNormal = if case .failed = end { false } else { true }
-                // A cut is normal, and deafness costs more than a new connection.
-                if isNormal { backoff.reset() }
-                wait = backoff.next()
+                wait = policy.ended(isNormal: isNormal, lived: lived, using: &random)
                 metrics.add(to: .connectionsEnded, isNormal ? "normal" : "failed")
                 let goesOn = !Task.isCancelled && !isStopping
                 logger.log(
                     .connectionClosed(appID: settings.appID, end, lived: lived, retryIn: goesOn ? wait : nil))
+                if goesOn, let count = ends.ended(now: start.duration(to: .now)) {
+                    logger.log(.connectionUnstable(appID: settings.appID, ends: count, within: EndRate.window))
+                }
             } catch ConnectFailure.refused(let code, let reason) {
-                wait = timing.refusedRetry
+                wait = policy.refused()
                 // Once, not every five minutes.
                 if lastRefusal != reason {
                     logger.log(
@@ -97,8 +97,7 @@ actor InstallationSupervisor {
                 }
                 lastRefusal = reason
             } catch ConnectFailure.retryable(let reason, let busy) {
-                wait = backoff.next()
-                if let busy { wait = .milliseconds(Int64.random(in: 0...max(1, busy.milliseconds))) }
+                wait = policy.failed(busy: busy, using: &random)
                 logger.log(.connectionFailed(appID: settings.appID, reason: reason, retryIn: wait))
             } catch {
                 // Cancelled, the one error left.
@@ -108,9 +107,10 @@ actor InstallationSupervisor {
         }
     }
 
-    private func connectAndRun(opened: () -> Void) async throws -> LongConnection.End {
-        let connection = try await gate.pass { [self] in
+    private func connect() async throws -> LongConnection {
+        try await gate.pass { [self] in
             let endpoint = try await bootstrap.fetch(appID: settings.appID, appSecret: settings.appSecret)
+            await learn(endpoint.config)
             let connection = try await LongConnection.connect(
                 to: endpoint, transport: transport, settings: longConnection,
                 receive: { [receiver] delivery, connection in await receiver.receive(delivery, on: connection) },
@@ -118,7 +118,13 @@ actor InstallationSupervisor {
             logger.log(.connectionOpened(appID: settings.appID, serviceID: endpoint.serviceID))
             return connection
         }
-        opened()
+    }
+
+    private func learn(_ config: ClientConfig) {
+        policy.learn(config)
+    }
+
+    private func run(_ connection: LongConnection) async -> LongConnection.End {
         self.connection = connection
         if isStopping { await connection.stopReceiving() }
         metrics.add(to: .connections)

@@ -120,6 +120,20 @@ extension LogEvent {
             ])
     }
 
+    static func connectionUnstable(appID: String, ends: Int, within window: Duration) -> Self {
+        Self(
+            .warning, "connection.unstable",
+            [
+                ("app_id", .text(appID)), ("ends", .count(ends)), ("within_s", .count(Int(window.components.seconds))),
+                (
+                    "hint",
+                    .text(
+                        "more ends than the platform's habit: look at the reasons in connection.closed, and at the network"
+                    )
+                ),
+            ])
+    }
+
     static func connectionFailed(appID: String, reason: String, retryIn: Duration) -> Self {
         Self(
             .warning, "connection.failed",
@@ -132,7 +146,13 @@ extension LogEvent {
             [
                 ("app_id", .text(appID)), ("code", .count(code)), ("reason", .text(reason)),
                 ("retry_in_ms", .milliseconds(retryIn)),
-                ("hint", .text("correct the app in the developer console or in the configuration, then restart")),
+                (
+                    "hint",
+                    .text(
+                        code == ConnectFailure.tooManyConnections
+                            ? "stop the other processes of this app, or make a new app secret and give it to this gateway alone"
+                            : "correct the app in the developer console or in the configuration, then restart")
+                ),
             ])
     }
 

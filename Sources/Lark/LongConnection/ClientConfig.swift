@@ -5,6 +5,11 @@ package struct ClientConfig: Sendable, Equatable {
     /// Counts as a bound only where the bootstrap said busy.
     package var reconnectInterval: Duration = .seconds(120)
 
+    /// The longest wait before the first attempt after a connection's end.
+    package var reconnectNonce: Duration = .seconds(30)
+    /// After so many attempts in a row without a connection the platform wants no more of them; nil: no end.
+    package var reconnectCount: Int?
+
     package init() {}
 
     package mutating func takeOver(_ json: JSONValue) {
@@ -13,6 +18,13 @@ package struct ClientConfig: Sendable, Equatable {
         }
         if let seconds = json["ReconnectInterval"].integer, (1...86_400).contains(seconds) {
             reconnectInterval = .seconds(seconds)
+        }
+        if let seconds = json["ReconnectNonce"].integer, (1...86_400).contains(seconds) {
+            reconnectNonce = .seconds(seconds)
+        }
+        if let count = json["ReconnectCount"].integer {
+            if count < 0 { reconnectCount = nil }
+            if count > 0 { reconnectCount = count }
         }
     }
 }

@@ -22,7 +22,8 @@ package enum ConnectFailure: Error, Sendable, Equatable, CustomStringConvertible
         }
     }
 
-    static let tooManyConnections = 1_000_040_350
+    /// Each app may have 50 connections.
+    package static let tooManyConnections = 1_000_040_350
     static let tooManyConnectionsReason =
         "this app has 50 connections elsewhere: find the other processes that run with this app_id and stop them"
 }

@@ -93,6 +93,9 @@ package actor LongConnection {
         return end ?? .stopped
     }
 
+    /// What the platform asked for last.
+    package var config: ClientConfig { machine.config }
+
     /// From now on nothing that comes in is delivered; acks still go out. The platform delivers the rest again.
     package func stopReceiving() {
         isReceiving = false

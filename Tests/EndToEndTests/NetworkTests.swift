@@ -1,0 +1,98 @@
+import AsyncRuntime
+import Foundation
+import HTTPServer
+import Lark
+import LarkSimulator
+import TestSupport
+import Testing
+
+@Suite("The daemon on networks as they are")
+struct NetworkTests {
+    private func secureStage(_ pair: TestCertificates.Pair) async throws -> Stage {
+        try await Stage(tls: TLSIdentity(certificates: pair.certificates, key: pair.key))
+    }
+
+    @Test("through TLS of a private authority and a proxy with a password, a message is answered; no secret is logged")
+    func wholeWay() async throws {
+        let certificates = try await TestCertificates.shared
+        let proxy = try await TestProxy(.http, wantsPassword: true)
+        let stage = try await secureStage(certificates.good)
+        let network = #", "network": {"ca_file": "\#(certificates.authority)", "proxy": "\#(proxy.url)"}"#
+        let daemon = try await stage.start(stage.configuration(extra: network))
+        let worker = try await stage.startWorker()
+        await stage.say("through the proxy")
+        #expect(await stage.sent(1).first?.content.contains("through the proxy") == true)
+        // Bootstrap, open API and WebSocket, all of them.
+        #expect(proxy.transcript.components(separatedBy: "CONNECT localhost").count > 2)
+        #expect(daemon.events("gateway.started").first?["proxy"].string == "http://127.0.0.1:\(proxy.port)")
+        #expect(!daemon.output.contains(TestProxy.password))
+        await proxy.stop()
+        await stage.end(daemon, worker)
+    }
+
+    @Test("a certificate that is not trusted is one event with the host and the reason, and check says the same")
+    func untrusted() async throws {
+        let certificates = try await TestCertificates.shared
+        let stage = try await secureStage(certificates.expired)
+        let configuration = stage.configuration(
+            extra: #", "network": {"ca_file": "\#(certificates.authority)", "proxy": null}"#)
+        let daemon = try Daemon.run(configuration)
+        #expect(try await daemon.logs("connection.failed"))
+        let reason = daemon.events("connection.failed").first?["reason"].string ?? ""
+        #expect(reason.contains("localhost") && reason.contains("certificate has expired"), "\(reason)")
+        let check = try Daemon(["check", "--config", try Daemon.file(configuration)])
+        #expect(await check.ended() == 1)
+        #expect(check.output.contains("certificate has expired"), "\(check.output)")
+        await stage.end(daemon)
+    }
+
+    @Test("urlsession is probed at the start, and refused where Foundation can't do it")
+    func probe() async throws {
+        let stage = try await Stage()
+        let daemon = try Daemon.run(stage.configuration(extra: #", "transport": "urlsession""#))
+        await withKnownIssue("Foundation's URLSession on Linux is no WebSocket client that can be relied on") {
+            let isStarted = try await daemon.logs("gateway.started", within: .seconds(5))
+            #expect(isStarted)
+        }
+        #expect(await daemon.ended() == 78)
+        #expect(daemon.output.contains("transport: \"urlsession\" does not work with this toolchain's Foundation"))
+        await stage.end(daemon)
+    }
+
+    @Test("healthy connections that the server cuts are one info line each; nothing is lost or doubled by it")
+    func cuts() async throws {
+        let stage = try await Stage()
+        let daemon = try await stage.start(stage.configuration())
+        for round in 1...4 {
+            await stage.say("before\(round)")
+            await stage.simulator.cutConnections()
+            await stage.say("after\(round)")
+            #expect(try await daemon.logs("connection.closed", count: round))
+            #expect(try await daemon.logs("connection.opened", count: round + 1))
+        }
+        let expected = (1...4).flatMap { ["(before\($0))", "(after\($0))"] }.sorted()
+        // In the order of arrival: what was under way at a cut comes again later.
+        let stored = "SELECT content FROM gateway.chat_message ORDER BY content"
+        let isStored = try await eventually(within: .seconds(30)) { try await stage.rows(stored).count >= 8 }
+        #expect(isStored)
+        #expect(try await stage.rows(stored) == expected)
+        #expect(daemon.events("connection.closed").map { $0["level"].string } == Array(repeating: "info", count: 4))
+        #expect(!daemon.output.contains(#""level":"warning""#), "\(daemon.output)")
+        await stage.end(daemon)
+    }
+
+    @Test("a forbidden app is one event and a slow re-check, whether the bootstrap or the handshake says so")
+    func refusals() async throws {
+        let stage = try await Stage()
+        await stage.simulator.failEndpoint([.code(1_000_040_350, message: "system busy")])
+        let daemon = try Daemon.run(stage.configuration())
+        #expect(try await daemon.logs("installation.refused"))
+        let event = try #require(daemon.events("installation.refused").first)
+        #expect(event["code"].integer == 1_000_040_350)
+        #expect(event["reason"].string?.contains("50 connections") == true)
+        #expect(event["hint"].string?.contains("stop the other processes") == true)
+        #expect(event["retry_in_ms"].integer == 300_000)
+        #expect(daemon.events("connection.failed").isEmpty)
+        await stage.end(daemon)
+    }
+}
