@@ -7,6 +7,7 @@ let package = Package(
     products: [
         .executable(name: "lark-gateway", targets: ["lark-gateway"]),
         .executable(name: "gateway-benchmark", targets: ["gateway-benchmark"]),
+        .library(name: "FuzzTargets", type: .static, targets: ["FuzzTargets"]),
     ],
     targets: [
         // System libraries: module maps and shims, nothing else.
@@ -35,14 +36,19 @@ let package = Package(
             name: "Gateway", dependencies: ["AsyncRuntime", "Curl", "Lark", "Postgres", "CLibsodium"],
             resources: [.embedInCode("SQL")]),
         .target(name: "LarkSimulator", dependencies: ["AsyncRuntime", "HTTPServer", "Lark", "WebSocket"]),
+        .target(name: "Configuration", dependencies: ["Curl", "Gateway", "Lark", "WebSocket"]),
         .executableTarget(
             name: "lark-gateway",
             dependencies: [
-                "AsyncRuntime", "Curl", "Gateway", "HTTPServer", "Lark", "LarkSimulator", "Postgres", "WebSocket",
+                "AsyncRuntime", "Configuration", "Curl", "Gateway", "HTTPServer", "Lark", "LarkSimulator", "Postgres",
+                "WebSocket",
             ]),
 
         // The client of an outside conformance suite for RFC 6455.
         .executableTarget(name: "websocket-conformance", dependencies: ["AsyncRuntime", "WebSocket"]),
+
+        // What libFuzzer calls, and what the tests repeat with what it found (scripts/fuzz).
+        .target(name: "FuzzTargets", dependencies: ["Configuration", "Lark", "WebSocket"]),
 
         // Counts the process's allocations, for the benchmark alone.
         .target(name: "CAllocationCount"),
@@ -64,7 +70,10 @@ let package = Package(
             name: "LarkTests", dependencies: ["Curl", "Lark", "LarkSimulator", "AsyncRuntime"], exclude: ["Fixtures"]),
         .testTarget(
             name: "GatewayTests", dependencies: ["AsyncRuntime", "Gateway", "Lark", "Postgres", "TestSupport"]),
-        .testTarget(name: "LarkGatewayTests", dependencies: ["lark-gateway", "Gateway", "TestSupport"]),
+        .testTarget(name: "FuzzTargetsTests", dependencies: ["FuzzTargets"], exclude: ["Corpus", "Regressions"]),
+        .testTarget(
+            name: "LarkGatewayTests",
+            dependencies: ["lark-gateway", "Configuration", "Gateway", "TestSupport", "WebSocket"]),
         .testTarget(
             name: "EndToEndTests",
             dependencies: [

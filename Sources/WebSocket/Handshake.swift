@@ -47,17 +47,17 @@ package enum Handshake {
     }
 
     /// Reads the answer as it comes in.
-    struct ResponseParser {
+    package struct ResponseParser {
         private var buffer: [UInt8] = []
         private let key: String
 
-        init(key: String) {
+        package init(key: String) {
             self.key = key
         }
 
         /// - Returns: `nil` while the answer is not whole; then the bytes that came after it, the first frames.
         /// - Throws: `HandshakeError`.
-        mutating func receive(_ bytes: some Sequence<UInt8>) throws(HandshakeError) -> [UInt8]? {
+        package mutating func receive(_ bytes: some Sequence<UInt8>) throws(HandshakeError) -> [UInt8]? {
             // What was here before has been searched, but for a beginning of the end.
             let searched = max(0, buffer.count - 3)
             buffer.append(contentsOf: bytes)

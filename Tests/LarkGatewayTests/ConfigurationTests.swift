@@ -1,8 +1,10 @@
 import Foundation
 import TestSupport
+import WebSocket
 import Testing
 
 @testable import Gateway
+@testable import Configuration
 @testable import lark_gateway
 
 /// What an installation must name.
@@ -63,7 +65,36 @@ struct ConfigurationTests {
             (#"{"x": 1}"#, "x: unknown key; known here: database_url"),
             (#"{"database_url": 5}"#, "database_url: found a number, expected a string"),
             (#"{"database_url": "host=h password"}"#, "database_url: neither a postgresql:// URI nor"),
-            (#"{"transport": "pigeon"}"#, #"transport: found "pigeon", expected "auto" or "libcurl""#),
+            (#"{"transport": "pigeon"}"#, #"transport: found "pigeon", expected "auto" or "libcurl" or "urlsession""#),
+            (
+                #"{"transport": "urlsession", "network": {"proxy": "http://p:1"}}"#,
+                #"transport: "urlsession" knows neither ca_file nor a proxy"#
+            ),
+            (#"{"network": {"ca_file": "/nowhere.pem"}}"#, "network.ca_file: /nowhere.pem: it can't be read"),
+            (#"{"network": {"ca_file": "/dev/zero"}}"#, "network.ca_file: /dev/zero: it is not a file"),
+            (#"{"network": {"ca_file": "/etc/passwd"}}"#, "network.ca_file: /etc/passwd holds no certificate"),
+            (
+                #"{"network": {"proxy": "ftp://u:hunter2@p"}}"#,
+                "network.proxy: found a proxy of the scheme ftp; known: http, socks5, socks5h"
+            ),
+            (#"{"network": {"proxy": "env:NOPE"}}"#, "network.proxy: the environment has no variable NOPE"),
+            (#"{"network": {"no_proxy": ["a,b"]}}"#, "network.no_proxy[0]: found several in one text"),
+            (
+                #"{"long_connection": {"max_frame": "16MB"}}"#,
+                #"long_connection.max_frame: found "16MB", expected a size"#
+            ),
+            (
+                #"{"long_connection": {"max_message": "1KiB"}}"#,
+                #"long_connection.max_message: found "1KiB", expected 64KiB to 1GiB"#
+            ),
+            (
+                #"{"long_connection": {"max_frame": "2MiB", "max_message": "1MiB"}}"#,
+                "long_connection: max_frame is larger than max_message"
+            ),
+            (
+                #"{"long_connection": {"pong_timeout": "2m", "read_timeout": "1m"}}"#,
+                "long_connection: read_timeout is shorter than pong_timeout"
+            ),
             (#"{"agents": {}}"#, "agents: found an object, expected an array"),
             (#"{"agents": [{"workspace": "w"}]}"#, "agents[0].name: missing, expected a string"),
             (#"{"agents": [{"workspace": "w", "name": ""}]}"#, "agents[0].name: found an empty string"),
@@ -122,6 +153,37 @@ struct ConfigurationTests {
     func mistakes(text: String, message: String) throws {
         let error = #expect(throws: ConfigurationError.self) { try parse(text) }
         #expect("\(try #require(error))".contains(message), "\(String(describing: error))")
+    }
+
+    @Test("a proxy stands in the file, else in the environment; null is none, and no_proxy is respected either way")
+    func proxies() throws {
+        let environment = ["https_proxy": "http://ann:hunter2@env:1", "no_proxy": "localhost", "P": "socks5h://file:2"]
+        let fromEnvironment = try parse("{}", environment: environment).network.proxies
+        #expect(fromEnvironment.https?.address == "http://env:1")
+        #expect(fromEnvironment.exceptions == ["localhost"])
+        let fromFile = try parse(#"{"network": {"proxy": "env:P"}}"#, environment: environment).network.proxies
+        #expect(fromFile.https?.address == "socks5h://file:2")
+        #expect(fromFile.http == fromFile.https)
+        #expect(fromFile.exceptions == ["localhost"])
+        let own = try parse(#"{"network": {"proxy": "env:P", "no_proxy": []}}"#, environment: environment)
+        #expect(own.network.proxies.exceptions == [])
+        #expect(try parse(#"{"network": {"proxy": null}}"#, environment: environment).network.proxies.https == nil)
+        let error = #expect(throws: ConfigurationError.self) {
+            try parse("{}", environment: ["ALL_PROXY": "gopher://ann:hunter2@x"])
+        }
+        #expect(error?.problem.hasPrefix("the environment's ALL_PROXY is a proxy of the scheme gopher") == true)
+        #expect(error?.problem.contains("hunter2") == false)
+    }
+
+    @Test("limits and time-outs of the long connection")
+    func longConnection() throws {
+        let settings = try parse(
+            #"{"long_connection": {"handshake_timeout": "5s", "pong_timeout": "10s", "max_frame": "1MiB", "max_message": "2MiB"}}"#
+        ).longConnection
+        #expect(settings.handshakeTimeout == .seconds(5))
+        #expect(settings.rules.pongPatience == .seconds(10))
+        #expect(settings.webSocket.limits == WebSocketLimits(maxFrameBytes: 1 << 20, maxMessageBytes: 2 << 20))
+        #expect(try parse("{}").longConnection.webSocket.limits == WebSocketLimits())
     }
 
     @Test("I8: a secret comes from a literal, the environment or a file, and is in no error")

@@ -29,9 +29,10 @@ package struct EventDecoder: Sendable {
         guard json.isObject else { return .undecodable(reason: "not a JSON object") }
         let header = json["header"]
         guard let type = header["event_type"].string else { return .undecodable(reason: "no header.event_type") }
-        guard type == "im.message.receive_v1" else { return .ignored(type: type) }
-        var message = InboundMessage(appID: header["app_id"].string ?? appID)
-        message.eventID = clean(header["event_id"].string)
+        guard type == "im.message.receive_v1" else { return .ignored(type: Self.cut(clean(type))) }
+        var message = InboundMessage(appID: Self.cut(clean(header["app_id"].string ?? appID)))
+        // For the log alone.
+        message.eventID = Self.cut(clean(header["event_id"].string))
         fill(&message, from: json["event"])
         return .message(message)
     }
@@ -44,7 +45,7 @@ package struct EventDecoder: Sendable {
             let text = clean(json.string)
             guard text.utf8.count > Self.maxIDBytes else { return text }
             overlong = "a \(name) of \(text.utf8.count) bytes; the limit is \(Self.maxIDBytes)"
-            return String(decoding: text.utf8.prefix(Self.maxIDBytes), as: UTF8.self)
+            return Self.cut(text)
         }
         message.messageID = id("message_id", body["message_id"])
         message.chatID = id("chat_id", body["chat_id"])
@@ -69,11 +70,12 @@ package struct EventDecoder: Sendable {
         let content = MessageContent(
             type: body["message_type"].string ?? "", content: body["content"].string ?? "", mentions: mentions, bot: bot
         )
-        let text = content.text
+        // Measured as it is stored.
+        let text = clean(content.text)
         guard text.utf8.count <= Self.maxContentBytes else {
             return refuse(&message, "a text of \(text.utf8.count) bytes; the limit is \(Self.maxContentBytes)")
         }
-        message.content = clean(text)
+        message.content = text
         message.wasRepaired =
             message.content.utf8.contains(where: { $0 == 0xEF }) && message.content.contains("\u{FFFD}")
     }
@@ -81,6 +83,13 @@ package struct EventDecoder: Sendable {
     private func refuse(_ message: inout InboundMessage, _ reason: String) {
         message.fault = .invalidEvent
         message.faultReason = reason
+    }
+
+    /// The whole characters within the bound of an id.
+    private static func cut(_ text: String) -> String {
+        var end = text.utf8.index(text.startIndex, offsetBy: maxIDBytes, limitedBy: text.endIndex) ?? text.endIndex
+        while end.samePosition(in: text.unicodeScalars) == nil { end = text.utf8.index(before: end) }
+        return String(text.unicodeScalars[..<end])
     }
 
     /// Postgres stores no NUL.

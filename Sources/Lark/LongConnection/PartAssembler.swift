@@ -16,7 +16,8 @@ package struct PartAssembler: Sendable {
     }
 
     private var open: [String: Parts] = [:]
-    private(set) var bytes = 0
+    /// What is held now.
+    package private(set) var bytes = 0
     private let maxBytes: Int
     private let patience: Duration
 
@@ -33,7 +34,7 @@ package struct PartAssembler: Sendable {
     package mutating func add(
         _ payload: [UInt8], messageID: String, sum: Int, index: Int, now: Duration
     ) -> Outcome {
-        guard sum <= Self.maxParts else { return .dropped(reason: "an event of \(sum) parts") }
+        guard (1...Self.maxParts).contains(sum) else { return .dropped(reason: "an event of \(sum) parts") }
         guard (0..<sum).contains(index) else { return .dropped(reason: "part \(index) of \(sum)") }
         var parts = open[messageID] ?? Parts(sum: sum, newest: now)
         guard parts.sum == sum else { return .dropped(reason: "a part of \(sum) for an event of \(parts.sum)") }

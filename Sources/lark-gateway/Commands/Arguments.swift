@@ -1,3 +1,4 @@
+import Configuration
 /// What was typed behind a command's name: options with a value, and what stands behind `--`.
 struct Arguments {
     private(set) var options: [String: String] = [:]

@@ -1,3 +1,4 @@
+import Configuration
 import AsyncRuntime
 import Foundation
 import Gateway

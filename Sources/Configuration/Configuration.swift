@@ -21,33 +21,32 @@ import Postgres
 /// | `log.level`, `log.format` | | `info`, `json` | |
 /// | `metrics.listen` | `host:port` or null | `127.0.0.1:9464` | metrics and health |
 /// | `public_url` | http(s) URL | none | reserved for the pairing page |
-struct Configuration: Sendable {
-    var databaseURL: String?
-    var stateDirectory: String?
-    var agents: [AgentSettings] = []
-    var installations: [InstallationSettings] = []
-    var batching = Batching()
-    var lease = LeaseTiming()
-    var transport = Transport.auto
-    var network = NetworkSettings()
-    var longConnection = LongConnectionSettings()
-    var shutdownTimeout: Duration = .seconds(15)
-    var log = LogSettings()
+package struct Configuration: Sendable {
+    package var databaseURL: String?
+    package var stateDirectory: String?
+    package var agents: [AgentSettings] = []
+    package var installations: [InstallationSettings] = []
+    package var batching = Batching()
+    package var lease = LeaseTiming()
+    package var transport = Transport.auto
+    package var network = NetworkSettings()
+    package var longConnection = LongConnectionSettings()
+    package var shutdownTimeout: Duration = .seconds(15)
+    package var log = LogSettings()
     /// nil: off.
-    var metrics: ListenAddress? = ListenAddress(host: "127.0.0.1", port: 9464)
+    package var metrics: ListenAddress? = ListenAddress(host: "127.0.0.1", port: 9464)
 
-    enum Transport: String, CaseIterable { case auto, libcurl, urlsession }
+    package enum Transport: String, CaseIterable { case auto, libcurl, urlsession }
 
-    static func load(path: String) throws -> Configuration {
-        guard let data = FileManager.default.contents(atPath: path) else {
-            throw ConfigurationError(keyPath: "", problem: "\(path) can't be read")
-        }
+    package static func load(path: String) throws -> Configuration {
+        let data = try SmallFile.read(path) { ConfigurationError(keyPath: "", problem: "\(path): \($0)") }
         return try Configuration(parsing: data, environment: ProcessInfo.processInfo.environment)
     }
 
-    init(parsing data: Data, environment: [String: String]) throws {
+    package init(parsing data: Data, environment: [String: String]) throws {
         let keys = try JSONNode(parsing: data).object(keys: [
-            "database_url", "state_directory", "transport", "network", "long_connection", "agents", "installations", "batching", "lease",
+            "database_url", "state_directory", "transport", "network", "long_connection", "agents", "installations",
+            "batching", "lease",
             "shutdown_timeout", "log", "metrics", "public_url",
         ])
         databaseURL = try keys["database_url"].map { try Secret.resolve($0, environment: environment) }

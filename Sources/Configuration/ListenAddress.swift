@@ -1,17 +1,17 @@
 import Foundation
 
 /// An address to listen on.
-struct ListenAddress: Sendable, Equatable {
-    let host: String
-    let port: Int
+package struct ListenAddress: Sendable, Equatable {
+    package let host: String
+    package let port: Int
 
-    init(host: String, port: Int) {
+    package init(host: String, port: Int) {
         self.host = host
         self.port = port
     }
 
     /// `127.0.0.1:9464`; port 0 takes a free one.
-    init?(_ text: String) {
+    package init?(_ text: String) {
         let parts = text.split(separator: ":", omittingEmptySubsequences: false)
         guard parts.count == 2, let port = Int(parts[1]), (0...65_535).contains(port) else { return nil }
         let octets = parts[0].split(separator: ".", omittingEmptySubsequences: false)

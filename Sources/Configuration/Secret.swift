@@ -24,9 +24,7 @@ enum Secret {
     }
 
     private static func read(_ path: String, _ source: String, _ node: JSONNode) throws -> String {
-        guard let data = FileManager.default.contents(atPath: path) else {
-            throw node.fail("\(source) \(path): it can't be read")
-        }
+        let data = try SmallFile.read(path) { node.fail("\(source) \(path): \($0)") }
         let text = String(decoding: data, as: UTF8.self).trimmingCharacters(in: .whitespacesAndNewlines)
         guard !text.isEmpty else { throw node.fail("\(source) \(path): it is empty") }
         return text

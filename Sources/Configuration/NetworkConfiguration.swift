@@ -37,7 +37,7 @@ extension NetworkSettings {
 
     private static func certificates(_ node: JSONNode) throws -> String {
         let path = try node.string()
-        guard let data = FileManager.default.contents(atPath: path) else { throw node.fail("\(path) can't be read") }
+        let data = try SmallFile.read(path) { node.fail("\(path): \($0)") }
         guard String(decoding: data, as: UTF8.self).contains("-----BEGIN CERTIFICATE-----") else {
             throw node.fail("\(path) holds no certificate (PEM)")
         }

@@ -1,12 +1,17 @@
 import Foundation
 
 /// What is wrong with a configuration file: where, what was found, what is expected.
-struct ConfigurationError: Error, Equatable, CustomStringConvertible {
+package struct ConfigurationError: Error, Equatable, CustomStringConvertible {
     /// Such as `installations[1].app_secret`; empty for the file as a whole.
-    let keyPath: String
-    let problem: String
+    package let keyPath: String
+    package let problem: String
 
-    var description: String { keyPath.isEmpty ? problem : "\(keyPath): \(problem)" }
+    package init(keyPath: String, problem: String) {
+        self.keyPath = keyPath
+        self.problem = problem
+    }
+
+    package var description: String { keyPath.isEmpty ? problem : "\(keyPath): \(problem)" }
 }
 
 /// A value of a JSON document with the path that leads to it. Reading is strict: every mistake is an error that names
@@ -101,7 +106,8 @@ extension JSONNode {
         }
         guard range.contains(count) else {
             throw fail(
-                "found \"\(text.prefix(40))\", expected \(ByteCountText.text(range.lowerBound)) to \(ByteCountText.text(range.upperBound))")
+                "found \"\(text.prefix(40))\", expected \(ByteCountText.text(range.lowerBound)) to \(ByteCountText.text(range.upperBound))"
+            )
         }
         return count
     }
@@ -132,9 +138,9 @@ enum ByteCountText {
 }
 
 /// Durations as people write them: `500ms`, `3s`, `1m30s`, `2h`.
-enum DurationText {
+package enum DurationText {
     /// Units from the largest to the smallest, each at most once; nil for anything else, and beyond 10 years.
-    static func parse(_ text: String) -> Duration? {
+    package static func parse(_ text: String) -> Duration? {
         guard let match = text.wholeMatch(of: /(?:(\d{1,6})h)?(?:(\d{1,6})m(?!s))?(?:(\d{1,6})s)?(?:(\d{1,9})ms)?/),
             !text.isEmpty
         else { return nil }

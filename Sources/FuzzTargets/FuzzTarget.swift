@@ -1,0 +1,27 @@
+/// A parser of outside bytes, and what must hold for any bytes. What does not hold traps: libFuzzer and the tests take
+/// that as a find.
+package enum FuzzTarget: String, CaseIterable, Sendable {
+    /// Lark's frames.
+    case frame
+    /// RFC 6455.
+    case websocket
+    /// The answer to a WebSocket upgrade.
+    case handshake
+    /// The parts of large events.
+    case parts
+    /// Events, down to the text of a message.
+    case event
+    /// The configuration file.
+    case configuration
+
+    package func run(_ bytes: [UInt8]) {
+        switch self {
+        case .frame: FrameFuzzing.run(bytes)
+        case .websocket: WebSocketFuzzing.run(bytes)
+        case .handshake: HandshakeFuzzing.run(bytes)
+        case .parts: PartsFuzzing.run(bytes)
+        case .event: EventFuzzing.run(bytes)
+        case .configuration: ConfigurationFuzzing.run(bytes)
+        }
+    }
+}
