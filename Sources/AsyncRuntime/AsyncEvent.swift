@@ -1,5 +1,3 @@
-import Synchronization
-
 /// A flag that is set once and can be waited for.
 package final class AsyncEvent: Sendable {
     private struct State {

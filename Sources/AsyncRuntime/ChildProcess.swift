@@ -1,6 +1,5 @@
 import Dispatch
 import Foundation
-import Synchronization
 
 /// What a finished child process left.
 package struct ChildProcessResult: Sendable {

@@ -1,5 +1,3 @@
-import Synchronization
-
 /// A doorbell: rings are not counted, and one that comes while nobody waits is kept for the next wait.
 package final class Doorbell: Sendable {
     private struct State {

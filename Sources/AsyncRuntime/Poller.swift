@@ -1,5 +1,4 @@
 import CEpoll
-import Synchronization
 
 /// One thread that waits for every descriptor of the process (epoll(7)).
 ///

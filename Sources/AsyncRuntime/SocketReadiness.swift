@@ -1,6 +1,5 @@
 import Dispatch
 import Glibc
-import Synchronization
 
 /// Waits until a descriptor can be read or written. One wait per direction at a time: a second one ends the first as
 /// cancelled.

@@ -1,5 +1,4 @@
 import Dispatch
-import Synchronization
 
 /// A clock and one alarm: what a scheduler of many deadlines needs. Setting it again replaces what was set.
 package protocol WakeUp: Sendable {

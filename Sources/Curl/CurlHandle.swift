@@ -1,7 +1,7 @@
 import AsyncRuntime
 import CLibcurl
 import Foundation
-import Synchronization
+import struct Synchronization.Atomic
 
 /// One easy handle of libcurl.
 final class CurlHandle: Sendable {
@@ -59,7 +59,8 @@ final class CurlHandle: Sendable {
         let cancellation = Cancellation()
         return try await withTaskCancellationHandler {
             // The caller bounds how many at a time.
-            try await BlockingCall.run { Result { try self.performBlocking(host, proxy, cancellation, deadline) } }.get()
+            try await BlockingCall.run { Result { try self.performBlocking(host, proxy, cancellation, deadline) } }
+                .get()
         } onCancel: {
             cancellation.isCancelled.store(true, ordering: .relaxed)
         }

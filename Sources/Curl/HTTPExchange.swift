@@ -1,7 +1,6 @@
 import AsyncRuntime
 import CLibcurl
 import Foundation
-import Synchronization
 
 /// HTTP requests and their answers, over libcurl: with URLSession on Linux neither a private CA nor a proxy with
 /// credentials can be set for a session. Connections are kept and used again. Redirects are not followed: the requests
@@ -125,7 +124,8 @@ private final class ReceivedAnswer: Sendable {
         _ = lgw_curl_set_write(handle.pointer, CURLOPT_HEADERFUNCTION) { bytes, size, count, context in
             guard let context, let bytes else { return 0 }
             let received = Unmanaged<ReceivedAnswer>.fromOpaque(context).takeUnretainedValue()
-            received.addHeader(String(decoding: UnsafeRawBufferPointer(start: bytes, count: size * count), as: UTF8.self))
+            received.addHeader(
+                String(decoding: UnsafeRawBufferPointer(start: bytes, count: size * count), as: UTF8.self))
             return size * count
         }
     }

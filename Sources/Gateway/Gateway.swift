@@ -1,7 +1,6 @@
 import AsyncRuntime
 import Lark
 import Postgres
-import Synchronization
 import WebSocket
 
 /// The whole gateway, put together: a message's way is LongConnection, Dispatcher, Repository, RunBatcher, TaskEnqueuer,

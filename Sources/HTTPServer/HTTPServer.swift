@@ -1,7 +1,6 @@
 import AsyncRuntime
 import CLibmicrohttpd
 import Foundation
-import Synchronization
 
 /// A thin face of libmicrohttpd: each request is handed whole to an asynchronous handler; its connection is suspended
 /// until the answer is there, so a slow handler blocks nobody.

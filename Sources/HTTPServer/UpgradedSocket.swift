@@ -2,7 +2,7 @@ import AsyncRuntime
 import CLibmicrohttpd
 import Dispatch
 import Foundation
-import Synchronization
+import struct Synchronization.Atomic
 
 /// A connection that has left HTTP (RFC 9110, section 7.8). One reader and one writer at a time.
 package final class UpgradedSocket: Sendable {

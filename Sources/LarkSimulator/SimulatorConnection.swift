@@ -1,5 +1,5 @@
 import HTTPServer
-import Synchronization
+import struct Synchronization.Atomic
 import WebSocket
 
 /// The platform's end of one long connection.

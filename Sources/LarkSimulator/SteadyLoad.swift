@@ -1,5 +1,4 @@
 import AsyncRuntime
-import Synchronization
 
 /// People who go on writing: a message to each of many chats again and again, numbered, at random intervals.
 package final class SteadyLoad: Sendable {

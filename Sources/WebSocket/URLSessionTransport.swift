@@ -1,6 +1,5 @@
 import AsyncRuntime
 import Foundation
-import Synchronization
 
 #if canImport(FoundationNetworking)
     import FoundationNetworking
@@ -45,7 +44,8 @@ package struct URLSessionTransport: WebSocketTransport {
             var headers: [String: String] = [:]
             for (name, value) in response.allHeaderFields { headers["\(name)".lowercased()] = "\(value)" }
             return HandshakeError(
-                status: response.statusCode, headers: headers, reason: "HTTP status \(response.statusCode) instead of 101")
+                status: response.statusCode, headers: headers,
+                reason: "HTTP status \(response.statusCode) instead of 101")
         }
         return WebSocketError.unreachable(.init(host: host, cause: .other, words: failure.localizedDescription))
     }
@@ -181,7 +181,9 @@ final class URLSessionWebSocketConnection: WebSocketConnection {
                 with: URLSessionWebSocketTask.CloseCode(rawValue: Int(code.rawValue)) ?? .normalClosure,
                 reason: Data(reason.utf8))
             let deadline = Deadline.after(.seconds(1))
-            while state.withLock({ $0.end }) == nil, !deadline.hasPassed { await changed.wait(atMost: deadline.remaining) }
+            while state.withLock({ $0.end }) == nil, !deadline.hasPassed {
+                await changed.wait(atMost: deadline.remaining)
+            }
         }
         finish(.ended)
         pump.withLock { $0?.cancel() }

@@ -1,7 +1,6 @@
 import AsyncRuntime
 import Gateway
 import Postgres
-import Synchronization
 
 /// Sessions that are all due at once, from the batcher's alarm to their queued tasks.
 struct FlushBenchmark {

@@ -1,6 +1,5 @@
 import AsyncRuntime
 import Foundation
-import Synchronization
 import WebSocket
 
 /// A long connection without a socket: frames come from the benchmark, and what is sent is counted there. Everything

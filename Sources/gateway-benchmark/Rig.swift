@@ -4,7 +4,6 @@ import Gateway
 import Lark
 import LarkSimulator
 import Postgres
-import Synchronization
 
 /// A whole gateway in this process, fed with frames from memory, on a database of its own. Everything from a frame's
 /// bytes to its ack's is the product's, the log (written to /dev/null) too.

@@ -1,7 +1,6 @@
 import AsyncRuntime
 import CAllocationCount
 import Gateway
-import Synchronization
 
 /// A million open windows in one RunBatcher: memory, cost, and how many alarms are armed.
 struct WindowsBenchmark {

@@ -2,7 +2,6 @@ import AsyncRuntime
 import Foundation
 import Gateway
 import Lark
-import Synchronization
 import TestSupport
 
 /// The real executable as a process of its own, with its log.

@@ -1,7 +1,6 @@
 import AsyncRuntime
 import Lark
 import Postgres
-import Synchronization
 import TestSupport
 import Testing
 

@@ -1,6 +1,5 @@
 import AsyncRuntime
 import Gateway
-import Synchronization
 import TestSupport
 import Testing
 

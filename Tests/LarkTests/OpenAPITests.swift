@@ -2,7 +2,6 @@ import Curl
 import AsyncRuntime
 import Foundation
 import LarkSimulator
-import Synchronization
 import Testing
 
 @testable import Lark

@@ -1,6 +1,5 @@
 import AsyncRuntime
 import Foundation
-import Synchronization
 
 /// Another program that a test talks to; ends with the test process at the latest.
 package final class PeerProcess: Sendable {

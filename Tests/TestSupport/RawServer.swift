@@ -1,6 +1,5 @@
 import AsyncRuntime
 import Foundation
-import Synchronization
 
 /// A TCP listener on loopback whose connections do what a test wants, byte by byte, each on a thread of its own.
 package final class RawServer: Sendable {

@@ -2,7 +2,7 @@ import AsyncRuntime
 import Foundation
 import Gateway
 import Postgres
-import Synchronization
+import struct Synchronization.Atomic
 
 /// A private Postgres for the whole test run, started by the first test that needs it and stopped at the process's exit.
 package enum TestPostgres {

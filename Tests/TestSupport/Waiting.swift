@@ -1,7 +1,6 @@
 import AsyncRuntime
 import Gateway
 import Postgres
-import Synchronization
 
 /// Looks until the answer is true; a deadline, never a fixed sleep, bounds a test that fails.
 package func eventually(

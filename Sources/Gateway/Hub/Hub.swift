@@ -1,7 +1,6 @@
 import Curl
 import AsyncRuntime
 import Lark
-import Synchronization
 import WebSocket
 
 /// Owns installations through leases, and keeps each one that it owns connected.
@@ -121,7 +120,8 @@ actor Hub {
         guard let settings = settings[installation.appID], !isStopping else { return }
         let supervisor = InstallationSupervisor(
             settings: settings, lease: installation.lease, bot: installation.bot, transport: parts.transport,
-            longConnection: longConnection, http: http, dispatcher: parts.dispatcher, repository: parts.repository, gate: gate, logger: parts.logger,
+            longConnection: longConnection, http: http, dispatcher: parts.dispatcher, repository: parts.repository,
+            gate: gate, logger: parts.logger,
             metrics: parts.metrics)
         apps.withLock { $0[installation.lease.installation] = supervisor.api }
         owned[installation.lease.installation]?.task.cancel()

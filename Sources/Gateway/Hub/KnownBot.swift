@@ -1,5 +1,5 @@
+import AsyncRuntime
 import Lark
-import Synchronization
 
 /// Who the bot of an installation is, as far as is known by now: read for every event, learned in the background.
 final class KnownBot: Sendable {

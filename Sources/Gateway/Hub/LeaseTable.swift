@@ -1,4 +1,4 @@
-import Synchronization
+import AsyncRuntime
 
 /// Which installations this replica owns now, for everybody who writes on their behalf.
 package final class LeaseTable: Sendable {

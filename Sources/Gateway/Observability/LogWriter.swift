@@ -1,5 +1,5 @@
+import AsyncRuntime
 import Foundation
-import Synchronization
 
 /// What is logged, and how a line looks.
 package struct LogSettings: Sendable, Equatable {

@@ -1,4 +1,4 @@
-import Synchronization
+import AsyncRuntime
 
 /// Counters and gauges, and their OpenMetrics text (OpenMetrics 1.0.0).
 package final class Metrics: Sendable {

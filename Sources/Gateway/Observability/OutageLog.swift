@@ -1,4 +1,4 @@
-import Synchronization
+import AsyncRuntime
 
 /// Says once that the database is away for a piece of work that goes on trying, and once that it is back: an outage of an
 /// hour is two lines, not thousands.

@@ -1,4 +1,4 @@
-import Synchronization
+import struct Synchronization.Atomic
 
 /// How many of something are under way.
 final class InFlight: Sendable {

@@ -1,5 +1,4 @@
 import AsyncRuntime
-import Synchronization
 
 /// Turns bursts of messages into one flush per session: a silence window each, one alarm for the earliest.
 ///

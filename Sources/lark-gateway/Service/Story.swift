@@ -1,6 +1,6 @@
+import AsyncRuntime
 import Foundation
 import Gateway
-import Synchronization
 
 /// Prints what happens, with the time since the first message arrived.
 final class Story: Sendable {

@@ -1,5 +1,4 @@
 import AsyncRuntime
-import Synchronization
 import TestSupport
 import Testing
 
