@@ -16,7 +16,14 @@ void lgw_count_allocations(int enabled) {
     counting = enabled;
 }
 
-#ifdef __GLIBC__
+/* A sanitizer brings its own allocator. */
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define LGW_SANITIZED
+#endif
+#endif
+
+#if defined(__GLIBC__) && !defined(LGW_SANITIZED)
 /* The executable's own definitions win over libc's, for every shared library too; libc's stand behind other names. */
 extern void *__libc_malloc(size_t);
 extern void *__libc_calloc(size_t, size_t);

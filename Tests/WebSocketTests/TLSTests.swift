@@ -14,7 +14,8 @@ struct TLSTests {
         _ pair: TestCertificates.Pair, caFile: String?, priorities: String = "NORMAL", host: String = "localhost"
     ) async throws -> ConnectionFailure? {
         let server = try WebSocketPeer.serve(
-            tls: TLSIdentity(certificates: pair.certificates, key: pair.key, priorities: priorities), WebSocketPeer.echo)
+            tls: TLSIdentity(certificates: pair.certificates, key: pair.key, priorities: priorities), WebSocketPeer.echo
+        )
         var network = NetworkSettings()
         network.caFile = caFile
         network.addresses = ["\(host):\(server.port):127.0.0.1"]
@@ -59,7 +60,9 @@ struct TLSTests {
         for caFile in [nil, certificates.stranger] {
             let failure = try #require(try await outcome(certificates.good, caFile: caFile))
             #expect(failure.cause == .certificate)
-            #expect(failure.description.contains("no connection to localhost: the certificate is refused: unable to get local issuer"))
+            #expect(
+                failure.description.contains(
+                    "no connection to localhost: the certificate is refused: unable to get local issuer"))
         }
         let failure = try #require(try await outcome(certificates.unknownAuthority, caFile: certificates.authority))
         #expect(failure.cause == .certificate)
@@ -77,7 +80,9 @@ struct TLSTests {
             let failure = try #require(try await outcome(pair, caFile: certificates.authority))
             #expect(failure.cause == .certificate)
             #expect(failure.host == "localhost")
-            #expect(failure.words.contains(words) || failure.words.contains("no alternative certificate subject name"), "\(failure)")
+            #expect(
+                failure.words.contains(words) || failure.words.contains("no alternative certificate subject name"),
+                "\(failure)")
         }
     }
 
@@ -127,10 +132,16 @@ struct TLSTests {
         options.maxUnsentBytes = 64 << 20
         let connection = try await CurlTransport(network: network).connect(
             to: WebSocketPeer.url(front.port, scheme: "wss"), options: options, deadline: .after(.seconds(20)))
-        let messages = (0..<400).map { WebSocketMessage.binary([UInt8](repeating: UInt8($0 % 251), count: 1_000 + $0 * 100)) }
+        let messages = (0..<400).map {
+            WebSocketMessage.binary([UInt8](repeating: UInt8($0 % 251), count: 1_000 + $0 * 100))
+        }
         for message in messages { try await connection.send(message) }
         mayRead.set()
-        for message in messages { #expect(try await connection.receive() == .message(message)) }
+        do {
+            for message in messages { #expect(try await connection.receive() == .message(message)) }
+        } catch {
+            Issue.record("\(error); the TLS front says: \(front.transcript)")
+        }
         await connection.close(.normal, reason: "")
         await front.stop()
         await server.stop()
