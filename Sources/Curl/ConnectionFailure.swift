@@ -44,7 +44,8 @@ package struct ConnectionFailure: Error, Sendable, Equatable, CustomStringConver
             self.init(host: host, cause: .proxy, words: detail + through)
         case _ where proxy != nil && connectStatus == 407:
             self.init(
-                host: host, cause: .proxy, words: "the proxy wants a user and password, or refuses them (407)" + through)
+                host: host, cause: .proxy, words: "the proxy wants a user and password, or refuses them (407)" + through
+            )
         case _ where proxy != nil && connectStatus >= 300:
             self.init(
                 host: host, cause: .proxy, words: "the proxy refused to connect (\(connectStatus))" + through)

@@ -46,7 +46,8 @@ package struct TrustStore: Sendable {
     /// A folder alone where there is a usable one: OpenSSL then reads the one certificate that it needs, instead of
     /// holding all of them for each connection.
     static let system = TrustStore(
-        folder: lgw_curl_ca_folder().map { String(cString: $0) }, bundle: lgw_curl_ca_bundle().map { String(cString: $0) })
+        folder: lgw_curl_ca_folder().map { String(cString: $0) },
+        bundle: lgw_curl_ca_bundle().map { String(cString: $0) })
 
     package init(folder: String?, bundle: String?) {
         let names = folder.flatMap { try? FileManager.default.contentsOfDirectory(atPath: $0) } ?? []

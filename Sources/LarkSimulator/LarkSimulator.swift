@@ -317,7 +317,8 @@ package actor LarkSimulator {
             return Self.json(["code": 514, "msg": "authentication failed"])
         }
         let ticket = "ticket-\(number())"
-        let url = "\(isSecure ? "wss" : "ws")://\(host):\(server?.port ?? 0)/ws?device_id=1&service_id=33554678&app=\(app.id)&ticket=\(ticket)"
+        let url =
+            "\(isSecure ? "wss" : "ws")://\(host):\(server?.port ?? 0)/ws?device_id=1&service_id=33554678&app=\(app.id)&ticket=\(ticket)"
         let config = [
             "ReconnectCount": -1, "ReconnectInterval": 120, "ReconnectNonce": 30,
             "PingInterval": timing.pingIntervalSeconds,

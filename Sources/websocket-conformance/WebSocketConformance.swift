@@ -67,7 +67,9 @@ struct FuzzingServer {
         do {
             try await withDeadline(.after(Self.caseTimeout), operation: "case \(number)") {
                 while true {
-                    if case .message(let message) = try await connection.receive() { try await connection.send(message) }
+                    if case .message(let message) = try await connection.receive() {
+                        try await connection.send(message)
+                    }
                 }
             }
         } catch let error as DeadlineExceeded {

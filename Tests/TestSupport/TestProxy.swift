@@ -38,7 +38,9 @@ package final class TestProxy: Sendable {
             process = PeerProcess(
                 "/bin/sh", ["-c", command, "/usr/bin/microsocks", "-i", "127.0.0.1", "-p", "\(port)"] + credentials)
         }
-        guard try await PeerProcess.listening(on: port) else { throw PeerError(description: "no \(kind.rawValue) proxy") }
+        guard try await PeerProcess.listening(on: port) else {
+            throw PeerError(description: "no \(kind.rawValue) proxy")
+        }
     }
 
     /// With the right credentials, where it wants some.

@@ -19,7 +19,8 @@ enum WebSocketPeer {
 
     /// Sends back every message.
     @Sendable static func echo(_ socket: UpgradedSocket) async {
-        var machine = WebSocketProtocol(role: .server, limits: WebSocketLimits(maxFrameBytes: 64 << 20, maxMessageBytes: 64 << 20))
+        var machine = WebSocketProtocol(
+            role: .server, limits: WebSocketLimits(maxFrameBytes: 64 << 20, maxMessageBytes: 64 << 20))
         while true {
             let bytes = await socket.read()
             guard !bytes.isEmpty else { break }

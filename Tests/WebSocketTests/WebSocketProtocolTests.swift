@@ -7,7 +7,9 @@ import Testing
 struct WebSocketProtocolTests {
     private func pair(limit: Int = 1 << 20) -> (client: WebSocketProtocol, server: WebSocketProtocol) {
         (
-            WebSocketProtocol(role: .client, limits: WebSocketLimits(maxFrameBytes: limit, maxMessageBytes: limit), nextMask: { 0x1234_5678 }),
+            WebSocketProtocol(
+                role: .client, limits: WebSocketLimits(maxFrameBytes: limit, maxMessageBytes: limit),
+                nextMask: { 0x1234_5678 }),
             WebSocketProtocol(role: .server, limits: WebSocketLimits(maxFrameBytes: limit, maxMessageBytes: limit))
         )
     }
