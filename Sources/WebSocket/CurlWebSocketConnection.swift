@@ -40,8 +40,11 @@ actor CurlWebSocketConnection: WebSocketConnection {
             target: target.requestTarget, host: target.hostHeader, key: key, userAgent: options.userAgent)
         await flush()
         if let end { throw end }
+        let operation = "the WebSocket handshake with \(target.host)"
         var parser = Handshake.ResponseParser(key: key)
         while true {
+            // Also where bytes trickle in without end, and never have to be waited for.
+            guard !deadline.hasPassed else { throw DeadlineExceeded(operation: operation) }
             var rest: [UInt8]?
             let outcome = try read { bytes throws(HandshakeError) in rest = try parser.receive(bytes) }
             switch outcome {
@@ -53,7 +56,7 @@ actor CurlWebSocketConnection: WebSocketConnection {
             case .nothing:
                 switch await readiness.wait(for: .read, until: deadline) {
                 case .ready: continue
-                case .deadlineExceeded: throw DeadlineExceeded(operation: "the WebSocket handshake with \(target.host)")
+                case .deadlineExceeded: throw DeadlineExceeded(operation: operation)
                 case .cancelled: throw CancellationError()
                 case .invalidated: throw WebSocketError.ended
                 }

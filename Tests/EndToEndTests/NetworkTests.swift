@@ -64,7 +64,8 @@ struct NetworkTests {
         let stage = try await Stage()
         let daemon = try await stage.start(stage.configuration())
         for round in 1...4 {
-            await stage.say("before\(round)")
+            let before = await stage.say("before\(round)")
+            #expect(await stage.acked(before, [200]))
             await stage.simulator.cutConnections()
             await stage.say("after\(round)")
             #expect(try await daemon.logs("connection.closed", count: round))
