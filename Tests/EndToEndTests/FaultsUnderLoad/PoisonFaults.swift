@@ -37,12 +37,15 @@ extension FaultsUnderLoad {
                 await simulator.deliver(payload, messageID: "", to: Stage.app.id)
             }
         }
+        // Huge, id, chat and sender, once each. Empty, deep and broken have no id to be known by: one that comes again, because
+        // its ack took over 3 s, is audited again.
         let audited = try await gateway.stage.rows(
             """
-            SELECT count(*) FROM gateway.inbound_audit WHERE reason = 'invalid_event'
+            SELECT count(*) FILTER (WHERE coalesce(lark_message_id, '') <> ''),
+                   count(*) FILTER (WHERE coalesce(lark_message_id, '') = '') >= \(3 * rounds)
+            FROM gateway.inbound_audit WHERE reason = 'invalid_event'
             """)
-        // huge, id, chat, sender; empty, deep, broken.
-        #expect(audited == ["(\(7 * rounds))"])
+        #expect(audited == ["(\(4 * rounds),t)"])
         let repaired = "SELECT count(*) FROM gateway.chat_message WHERE content LIKE '%\u{FFFD}'"
         #expect(try await gateway.stage.rows(repaired) == ["(\(rounds))"], "B21: repaired and stored")
         #expect(!gateway.daemon.output.contains("does not fit"), "no body is in the log")
