@@ -59,30 +59,47 @@ package enum Handshake {
         /// - Throws: `HandshakeError`.
         package mutating func receive(_ bytes: some Sequence<UInt8>) throws(HandshakeError) -> [UInt8]? {
             // What was here before has been searched, but for a beginning of the end.
-            let searched = max(0, buffer.count - 3)
+            var index = max(3, buffer.count)
             buffer.append(contentsOf: bytes)
-            guard let end = buffer[searched...].firstRange(of: Array("\r\n\r\n".utf8)) else {
+            while index < buffer.count, !endsHead(at: index) { index += 1 }
+            guard index < buffer.count else {
                 guard buffer.count <= Handshake.maxResponseBytes else {
                     throw HandshakeError(
                         status: 0, headers: [:], reason: "no end of the headers in \(buffer.count) bytes")
                 }
                 return nil
             }
-            try check(String(decoding: buffer[..<end.lowerBound], as: UTF8.self))
-            return Array(buffer[end.upperBound...])
+            try check(buffer[..<(index - 3)])
+            return Array(buffer[(index + 1)...])
         }
 
-        private func check(_ head: String) throws(HandshakeError) {
-            let lines = head.components(separatedBy: "\r\n")
-            let statusLine = lines[0].split(separator: " ", maxSplits: 2)
-            guard statusLine.count >= 2, statusLine[0].hasPrefix("HTTP/1."), let status = Int(statusLine[1]) else {
+        /// Whether an empty line ends with this byte.
+        private func endsHead(at index: Int) -> Bool {
+            buffer[index] == 0x0A && buffer[index - 1] == 0x0D && buffer[index - 2] == 0x0A && buffer[index - 3] == 0x0D
+        }
+
+        /// Without the white space around it.
+        private static func text(_ bytes: ArraySlice<UInt8>) -> String {
+            let isSpace: (UInt8) -> Bool = { $0 == 0x20 || $0 == 0x09 || $0 == 0x0D }
+            let start = bytes.firstIndex { !isSpace($0) } ?? bytes.endIndex
+            let end = bytes.lastIndex { !isSpace($0) }.map { $0 + 1 } ?? start
+            return String(decoding: bytes[start..<end], as: UTF8.self)
+        }
+
+        /// RFC 9112, sections 4 and 5.
+        private func check(_ head: ArraySlice<UInt8>) throws(HandshakeError) {
+            let lines = head.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false)
+            let statusLine = (lines.first ?? []).split(separator: UInt8(ascii: " "), maxSplits: 2)
+            guard statusLine.count >= 2, statusLine[0].starts(with: "HTTP/1.".utf8),
+                let status = Int(Self.text(statusLine[1]))
+            else {
                 throw HandshakeError(status: 0, headers: [:], reason: "the answer is not HTTP/1.1")
             }
             var headers: [String: String] = [:]
             for line in lines.dropFirst() {
-                guard let colon = line.firstIndex(of: ":") else { continue }
-                let name = line[..<colon].lowercased()
-                let value = line[line.index(after: colon)...].trimmingCharacters(in: .whitespaces)
+                guard let colon = line.firstIndex(of: UInt8(ascii: ":")) else { continue }
+                let name = Self.text(line[..<colon]).lowercased()
+                let value = Self.text(line[(colon + 1)...])
                 headers[name] = headers[name].map { $0 + ", " + value } ?? value
             }
             func fail(_ reason: String) -> HandshakeError {
@@ -90,8 +107,8 @@ package enum Handshake {
             }
             guard status == 101 else { throw fail("HTTP status \(status) instead of 101") }
             guard headers["upgrade"]?.lowercased() == "websocket" else { throw fail("no Upgrade: websocket") }
-            let connection = headers["connection"]?.lowercased().split(separator: ",") ?? []
-            guard connection.contains(where: { $0.trimmingCharacters(in: .whitespaces) == "upgrade" }) else {
+            let connection = headers["connection"]?.lowercased().utf8.split(separator: UInt8(ascii: ",")) ?? []
+            guard connection.contains(where: { Self.text(Array($0)[...]) == "upgrade" }) else {
                 throw fail("no Connection: Upgrade")
             }
             guard headers["sec-websocket-accept"] == Handshake.acceptValue(forKey: key) else {
