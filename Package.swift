@@ -55,7 +55,9 @@ let package = Package(
         .executableTarget(
             name: "gateway-benchmark",
             dependencies: [
-                "AsyncRuntime", "CAllocationCount", "Gateway", "Lark", "LarkSimulator", "Postgres", "WebSocket",
+                "AsyncRuntime", "CAllocationCount", "Curl", "Gateway", "HTTPServer", "Lark", "LarkSimulator",
+                "Postgres",
+                "WebSocket",
             ]),
 
         .target(name: "TestSupport", dependencies: ["AsyncRuntime", "Gateway", "Postgres"], path: "Tests/TestSupport"),

@@ -12,8 +12,9 @@ actor CurlWebSocketConnection: WebSocketConnection {
     private let readiness: SocketReadiness
     private let options: WebSocketOptions
     private var machine: WebSocketProtocol
-    private var events: [WebSocketEvent] = []
-    private var nextEvent = 0
+    /// Read and not asked for yet. Outside of the actor: one read brings many messages, and a hop each would cost more than
+    /// all the rest.
+    private nonisolated let received = Mutex(Received())
     /// Why nothing more can be read or written.
     private var end: WebSocketError?
     /// What is being written. A write that TLS could not finish must be repeated with the same bytes at the same address
@@ -66,15 +67,16 @@ actor CurlWebSocketConnection: WebSocketConnection {
         }
     }
 
-    func receive() async throws -> WebSocketEvent {
+    nonisolated func receive() async throws -> WebSocketEvent {
         while true {
-            if nextEvent < events.count {
-                defer { nextEvent += 1 }
-                return events[nextEvent]
-            }
-            // What one read of many frames needed is given back.
-            events.removeAll(keepingCapacity: events.count <= 16)
-            nextEvent = 0
+            if let event = received.withLock({ $0.take() }) { return event }
+            try await receiveMore()
+        }
+    }
+
+    /// Returns when there is something to take.
+    private func receiveMore() async throws {
+        while received.withLock({ $0.isEmpty }) {
             if let end { throw end }
             switch try read({ bytes in process(machine.receive(bytes)) }) {
             case .bytes:
@@ -124,6 +126,25 @@ actor CurlWebSocketConnection: WebSocketConnection {
     }
 
     // MARK: Bytes
+
+    private struct Received {
+        var events: [WebSocketEvent] = []
+        private var next = 0
+
+        var isEmpty: Bool { next == events.count }
+
+        mutating func take() -> WebSocketEvent? {
+            guard next < events.count else { return nil }
+            let event = events[next]
+            next += 1
+            if next == events.count {
+                // What one read of many frames needed is given back.
+                events.removeAll(keepingCapacity: events.count <= 32)
+                next = 0
+            }
+            return event
+        }
+    }
 
     private enum Chunk {
         case bytes
@@ -204,7 +225,7 @@ actor CurlWebSocketConnection: WebSocketConnection {
     private func process(_ new: [WebSocketEvent]) {
         for event in new {
             switch event {
-            case .message, .ping, .pong: events.append(event)
+            case .message, .ping, .pong: received.withLock { $0.events.append(event) }
             case .closed(let code, let reason): finish(.closed(code, reason: reason))
             case .failed(let code, let cause): finish(.violation(code, cause: cause))
             }

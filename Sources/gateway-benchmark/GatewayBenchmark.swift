@@ -14,9 +14,20 @@ struct GatewayBenchmark {
         """
 
     static func main() async {
+        let words = Array(CommandLine.arguments.dropFirst())
+        if words.first == ConnectionPeer.word, words.count >= 2 {
+            do {
+                try await ConnectionPeer.serve(
+                    portFile: words[1], certificate: words.count > 3 ? words[2] : nil,
+                    key: words.count > 3 ? words[3] : nil)
+            } catch {
+                FileHandle.standardError.write(Data("gateway-benchmark: the peer: \(error)\n".utf8))
+            }
+            exit(0)
+        }
         let options: Options
         do {
-            options = try Options(Array(CommandLine.arguments.dropFirst()))
+            options = try Options(words)
         } catch {
             FileHandle.standardError.write(Data("gateway-benchmark: \(error)\n\(usage)".utf8))
             exit(2)
@@ -31,7 +42,8 @@ struct GatewayBenchmark {
 
     /// At once, also into a file: a run takes minutes.
     private static func say(_ line: String) {
-        FileHandle.standardOutput.write(Data((line + "\n").utf8))
+        // Whoever read it may be gone.
+        try? FileHandle.standardOutput.write(contentsOf: Data((line + "\n").utf8))
     }
 
     private static func run(_ options: Options) async throws {
@@ -100,6 +112,7 @@ enum Measurement: String, CaseIterable {
     case claimComplete = "claim/complete"
     case growth
     case decode
+    case connections
 
     func run(on server: BenchmarkServer, isQuick: Bool) async throws -> [Reading] {
         switch self {
@@ -110,6 +123,7 @@ enum Measurement: String, CaseIterable {
         case .claimComplete: try await QueueBenchmark(server: server, isQuick: isQuick).run()
         case .growth: try await GrowthBenchmark(server: server, isQuick: isQuick).run()
         case .decode: DecodeBenchmark(events: isQuick ? 20_000 : 200_000).run()
+        case .connections: try await ConnectionsBenchmark(isQuick: isQuick).run()
         }
     }
 }

@@ -6,6 +6,12 @@ package struct Endpoint: Sendable {
     package let url: URL
     package let serviceID: Int32
     package let config: ClientConfig
+
+    package init(url: URL, serviceID: Int32, config: ClientConfig) {
+        self.url = url
+        self.serviceID = serviceID
+        self.config = config
+    }
 }
 
 /// Why there is no connection now, and whether trying again by itself can help.
