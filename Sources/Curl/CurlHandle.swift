@@ -52,8 +52,7 @@ final class CurlHandle: Sendable {
         _ = lgw_curl_set_pointer(pointer, CURLOPT_RESOLVE, addresses)
     }
 
-    /// Does what the handle is set up for, on a thread of its own, in `deadline`'s time.
-    /// - Parameter within: runs on that thread; its end is the end of the work.
+    /// Does what the handle is set up for, on a thread of its own, until `deadline`.
     /// - Throws: `ConnectionFailure`, `DeadlineExceeded`, `CancellationError` (within a second).
     func perform(host: String, proxy: Proxy?, deadline: Deadline) async throws {
         let cancellation = Cancellation()
@@ -70,7 +69,7 @@ final class CurlHandle: Sendable {
         _ host: String, _ proxy: Proxy?, _ cancellation: Cancellation, _ deadline: Deadline
     ) throws {
         let milliseconds = deadline.remaining.milliseconds
-        let operation = "connecting to \(host)"
+        let operation = "reaching \(host)"
         guard milliseconds > 0 else { throw DeadlineExceeded(operation: operation) }
         set(CURLOPT_TIMEOUT_MS, Int(milliseconds))
         set(CURLOPT_CONNECTTIMEOUT_MS, Int(milliseconds))

@@ -100,12 +100,6 @@ actor CurlWebSocketConnection: WebSocketConnection {
         try flushMachine()
     }
 
-    func ping(_ payload: [UInt8]) async throws {
-        if let end { throw end }
-        guard machine.ping(payload) else { throw WebSocketError.ended }
-        try flushMachine()
-    }
-
     func close(_ code: CloseCode, reason: String) async {
         guard end == nil else { return free() }
         machine.close(code, reason: reason)

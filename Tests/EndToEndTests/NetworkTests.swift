@@ -82,7 +82,7 @@ struct NetworkTests {
         await stage.end(daemon)
     }
 
-    @Test("a forbidden app is one event and a slow re-check, whether the bootstrap or the handshake says so")
+    @Test("an app with too many connections is one event, in words to act on, and a slow re-check")
     func refusals() async throws {
         let stage = try await Stage()
         await stage.simulator.failEndpoint([.code(1_000_040_350, message: "system busy")])

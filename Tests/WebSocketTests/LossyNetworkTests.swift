@@ -40,6 +40,7 @@ struct LossyNetworkTests {
             to: WebSocketPeer.url(server.port), options: WebSocketOptions(), deadline: .after(.seconds(60)))
         try await shell("ip link set lo down")
         try await connection.send(.text("into the void"))
+        // The message and some repetitions of it get lost: nothing tells of that but time.
         try await Task.sleep(for: .seconds(1))
         try await shell("ip link set lo up")
         #expect(try await connection.receive() == .message(.text("into the void")))

@@ -202,6 +202,7 @@ private final class Fillers: Sendable {
             }
             return descriptor
         }
+        // Nothing tells that a SYN was not answered: the queue is full once the kernel has seen these.
         usleep(50_000)
     }
 
