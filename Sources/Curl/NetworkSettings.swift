@@ -5,6 +5,7 @@ import Foundation
 package struct NetworkSettings: Sendable, Equatable {
     /// Certificates (PEM) that are trusted beside the system's.
     package var caFile: String?
+    package var systemStore = TrustStore.system
     package var proxies = Proxies()
     /// Addresses that stand in for the name server's, in curl's form `host:port:address[,address]`. For tests.
     package var addresses: [String] = []
@@ -21,7 +22,7 @@ package struct NetworkSettings: Sendable, Equatable {
         handle.set(CURLOPT_SSL_VERIFYPEER, 1)
         handle.set(CURLOPT_SSL_VERIFYHOST, 2)
         handle.set(CURLOPT_SSLVERSION, CURL_SSLVERSION_TLSv1_2)
-        if isSecure { TrustStore.system.apply(to: handle, and: caFile) }
+        if isSecure { systemStore.apply(to: handle, and: caFile) }
         apply(isSecure ? proxies.https : proxies.http, to: handle)
         handle.setAddresses(addresses)
     }
@@ -37,7 +38,7 @@ package struct NetworkSettings: Sendable, Equatable {
 }
 
 /// The certificates of authorities that the system trusts.
-package struct TrustStore: Sendable {
+package struct TrustStore: Sendable, Equatable {
     /// With names that are hashes (openssl-rehash(1)).
     package let folder: String?
     /// All of them in one file.
@@ -45,7 +46,7 @@ package struct TrustStore: Sendable {
 
     /// A folder alone where there is a usable one: OpenSSL then reads the one certificate that it needs, instead of
     /// holding all of them for each connection.
-    static let system = TrustStore(
+    package static let system = TrustStore(
         folder: lgw_curl_ca_folder().map { String(cString: $0) },
         bundle: lgw_curl_ca_bundle().map { String(cString: $0) })
 

@@ -47,6 +47,7 @@ package actor LarkSimulator {
     private var sent: [SentMessage] = []
     private var sentByUUID: [String: String] = [:]
     private var endpointFaults: [EndpointFault] = []
+    private var upgradeFaults: [[String: String]] = []
     private var messageFaults: [(status: Int, body: String)] = []
     private var acksToLose = 0
     private var tokens: [String: String] = [:]
@@ -122,6 +123,11 @@ package actor LarkSimulator {
 
     package func failEndpoint(_ faults: [EndpointFault]) {
         endpointFaults += faults
+    }
+
+    /// The next upgrades are refused, with these headers.
+    package func refuseUpgrades(_ headers: [[String: String]]) {
+        upgradeFaults += headers
     }
 
     /// The next calls that send a message get these answers.
@@ -329,6 +335,9 @@ package actor LarkSimulator {
     }
 
     private func upgrade(_ request: HTTPRequest) -> HTTPResponse {
+        guard upgradeFaults.isEmpty else {
+            return HTTPResponse(status: 403, headers: upgradeFaults.removeFirst())
+        }
         guard let key = request.headers["sec-websocket-key"], let appID = request.query["app"], apps[appID] != nil
         else {
             return HTTPResponse(status: 403, headers: ["Handshake-Status": "403", "Handshake-Msg": "forbidden"])

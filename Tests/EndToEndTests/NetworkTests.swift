@@ -82,6 +82,72 @@ struct NetworkTests {
         await stage.end(daemon)
     }
 
+    @Test(
+        "D3: a connection that has fallen silent is ended by a ping without answer, and what came meanwhile is stored")
+    func halfOpen() async throws {
+        var timing = Stage.quick
+        timing.pingIntervalSeconds = 1
+        let stage = try await Stage(timing: timing)
+        let daemon = try await stage.start(
+            stage.configuration(extra: #", "long_connection": {"pong_timeout": "1s"}"#))
+        let before = await stage.say("before")
+        #expect(await stage.acked(before, [200]))
+        await stage.simulator.fallSilent()
+        // Into the silence: nobody reads it, until the platform delivers it again.
+        let meanwhile = await stage.say("meanwhile")
+        #expect(try await daemon.logs("connection.closed"))
+        #expect(try await daemon.logs("connection.opened", count: 2))
+        #expect(await stage.acked(meanwhile, [200]))
+        let event = try #require(daemon.events("connection.closed").first)
+        #expect(event["reason"].string == "nothing came for 1 s after a ping")
+        #expect(event["level"].string == "warning")
+        #expect(
+            try await stage.rows("SELECT content FROM gateway.chat_message ORDER BY position") == [
+                "(before)", "(meanwhile)",
+            ])
+        await stage.end(daemon)
+    }
+
+    @Test(
+        "an upgrade that is refused for good is one event and a slow re-check",
+        arguments: [
+            (403, nil, 403, "forbids this connection: no such robot"),
+            (514, 1_000_040_350, 1_000_040_350, "50 connections"),
+        ])
+    func refusedUpgrade(status: Int, detail: Int?, code: Int, words: String) async throws {
+        let stage = try await Stage()
+        var headers = ["Handshake-Status": "\(status)", "Handshake-Msg": "no such robot"]
+        headers["Handshake-Autherrcode"] = detail.map { "\($0)" }
+        await stage.simulator.refuseUpgrades([headers])
+        let daemon = try Daemon.run(stage.configuration())
+        #expect(try await daemon.logs("installation.refused"))
+        let event = try #require(daemon.events("installation.refused").first)
+        #expect(event["level"].string == "error")
+        #expect(event["code"].integer == code)
+        #expect(event["reason"].string?.contains(words) == true, "\(event)")
+        #expect(event["retry_in_ms"].integer == 300_000)
+        #expect(daemon.events("connection.failed").isEmpty)
+        await stage.end(daemon)
+    }
+
+    @Test("an upgrade that is refused for now is tried again, within seconds, with a new bootstrap")
+    func refusedForNow() async throws {
+        let stage = try await Stage()
+        await stage.simulator.refuseUpgrades([
+            ["Handshake-Status": "514", "Handshake-Autherrcode": "1", "Handshake-Msg": "ticket expired"], [:],
+        ])
+        let daemon = try await stage.start(stage.configuration())
+        let failures = daemon.events("connection.failed")
+        #expect(failures.count == 2)
+        #expect(failures.first?["reason"].string?.contains("ticket expired") == true, "\(failures)")
+        // Full jitter below 2 s, then below 4 s.
+        for (event, bound) in zip(failures, [2_000, 4_000]) {
+            #expect(try #require(event["retry_in_ms"].integer) <= bound)
+        }
+        #expect(daemon.events("installation.refused").isEmpty)
+        await stage.end(daemon)
+    }
+
     @Test("an app with too many connections is one event, in words to act on, and a slow re-check")
     func refusals() async throws {
         let stage = try await Stage()

@@ -11,13 +11,15 @@ import Testing
 struct TLSTests {
     /// Opens a WebSocket, and asks over HTTPS, at one server; both must agree.
     private func outcome(
-        _ pair: TestCertificates.Pair, caFile: String?, priorities: String = "NORMAL", host: String = "localhost"
+        _ pair: TestCertificates.Pair, caFile: String?, systemStore: TrustStore = .system,
+        priorities: String = "NORMAL", host: String = "localhost"
     ) async throws -> ConnectionFailure? {
         let server = try WebSocketPeer.serve(
             tls: TLSIdentity(certificates: pair.certificates, key: pair.key, priorities: priorities), WebSocketPeer.echo
         )
         var network = NetworkSettings()
         network.caFile = caFile
+        network.systemStore = systemStore
         network.addresses = ["\(host):\(server.port):127.0.0.1"]
         var failures: [ConnectionFailure?] = []
         do {
@@ -49,9 +51,24 @@ struct TLSTests {
         let certificates = try await TestCertificates.shared
         #expect(try await outcome(certificates.good, caFile: certificates.authority) == nil)
         #expect(try await outcome(certificates.good, caFile: certificates.authority, host: "127.0.0.1") == nil)
-        // Where the system has no folder of hashed names, both stand in one text.
-        let store = TrustStore(folder: "/nowhere", bundle: certificates.stranger)
-        #expect(store.folder == nil && store.bundle == certificates.stranger)
+    }
+
+    @Test("where the system has no folder of hashed names, its bundle and ca_file are both trusted, and nothing else")
+    func bundles() async throws {
+        let certificates = try await TestCertificates.shared
+        let stranger = TrustStore(folder: "/nowhere", bundle: certificates.stranger)
+        let authority = TrustStore(folder: nil, bundle: certificates.authority)
+        let good = certificates.good
+        #expect(try await outcome(good, caFile: nil, systemStore: authority) == nil)
+        #expect(try await outcome(good, caFile: certificates.authority, systemStore: stranger) == nil)
+        #expect(try await outcome(good, caFile: certificates.stranger, systemStore: authority) == nil)
+        for caFile in [nil, certificates.stranger] {
+            #expect(try await outcome(good, caFile: caFile, systemStore: stranger)?.cause == .certificate)
+        }
+        for pair in [certificates.expired, certificates.wrongHost] {
+            #expect(
+                try await outcome(pair, caFile: certificates.authority, systemStore: stranger)?.cause == .certificate)
+        }
     }
 
     @Test("without ca_file a private authority is unknown, and the words name the host and the reason")

@@ -1,0 +1,82 @@
+import AsyncRuntime
+import Curl
+import Foundation
+import HTTPServer
+import TestSupport
+import Testing
+
+@Suite("HTTP requests")
+struct HTTPExchangeTests {
+    private func url(_ port: Int) throws -> URL {
+        try #require(URL(string: "http://127.0.0.1:\(port)/"))
+    }
+
+    @Test("an answer as large as the bound arrives whole; one byte more is refused, and the next request is answered")
+    func bound() async throws {
+        let bytes = 16 << 20
+        let server = try HTTPServer(host: "127.0.0.1", port: 0) { request in
+            HTTPResponse(body: [UInt8](repeating: 7, count: request.method == "GET" ? bytes : bytes + 1))
+        }
+        let exchange = HTTPExchange()
+        #expect(try await exchange.send("GET", url(server.port)).body.count == bytes)
+        let failure = await #expect(throws: ConnectionFailure.self) {
+            try await exchange.send("POST", url(server.port), json: [:])
+        }
+        #expect(failure?.cause == .tooLarge)
+        #expect(failure?.description == "no connection to 127.0.0.1: the answer is too large")
+        #expect(try await exchange.send("GET", url(server.port)).body.count == bytes)
+        await server.stop()
+    }
+
+    @Test("a body that does not end is refused at the bound, not when memory is full")
+    func endlessBody() async throws {
+        let server = try RawServer { peer in
+            _ = peer.readHead()
+            peer.write(Array("HTTP/1.1 200 OK\r\n\r\n".utf8))
+            let piece = [UInt8](repeating: 7, count: 64 << 10)
+            while peer.write(piece) {}
+        }
+        let failure = await #expect(throws: ConnectionFailure.self) {
+            try await HTTPExchange(timeout: .seconds(60)).send("GET", url(server.port))
+        }
+        #expect(failure?.cause == .tooLarge)
+    }
+
+    @Test("a server that accepts and never answers, or stops in the middle, costs the time-out")
+    func silence() async throws {
+        for start in ["", "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n123"] {
+            let server = try RawServer { peer in
+                _ = peer.readHead()
+                peer.write(Array(start.utf8))
+                while !peer.read().isEmpty {}
+            }
+            await #expect(throws: DeadlineExceeded.self) {
+                try await HTTPExchange(timeout: .milliseconds(300)).send("GET", url(server.port))
+            }
+        }
+    }
+
+    @Test("an answer that breaks off is a failure, not a short body")
+    func brokenOff() async throws {
+        let server = try RawServer { peer in
+            _ = peer.readHead()
+            peer.write(Array("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n123".utf8))
+        }
+        let failure = await #expect(throws: ConnectionFailure.self) {
+            try await HTTPExchange().send("GET", url(server.port))
+        }
+        #expect(failure?.cause == .other)
+    }
+
+    @Test("a redirect is an answer, and is not followed: the request carries secrets")
+    func redirect() async throws {
+        let server = try HTTPServer(host: "127.0.0.1", port: 0) { request in
+            request.path == "/" ? HTTPResponse(status: 302, headers: ["Location": "/elsewhere"]) : .text("followed")
+        }
+        let answer = try await HTTPExchange().send("GET", url(server.port))
+        #expect(answer.status == 302)
+        #expect(answer.headers["location"] == "/elsewhere")
+        #expect(answer.body.isEmpty)
+        await server.stop()
+    }
+}
