@@ -47,14 +47,20 @@ package struct TrustStore: Sendable, Equatable {
     /// A folder alone where there is a usable one: OpenSSL then reads the one certificate that it needs, instead of
     /// holding all of them for each connection.
     package static let system = TrustStore(
-        folder: lgw_curl_ca_folder().map { String(cString: $0) },
+        folders: [lgw_curl_ca_folder().map { String(cString: $0) } ?? ""] + usualFolders,
         bundle: lgw_curl_ca_bundle().map { String(cString: $0) })
 
-    package init(folder: String?, bundle: String?) {
-        let names = folder.flatMap { try? FileManager.default.contentsOfDirectory(atPath: $0) } ?? []
-        let isHashed = names.contains { $0.wholeMatch(of: /[0-9a-f]{8}\.[0-9]+/) != nil }
-        self.folder = isHashed ? folder : nil
-        self.bundle = isHashed ? nil : bundle
+    /// Where systems keep such a folder beside the bundle that their libcurl reads: Debian, SUSE and Alpine; Fedora and
+    /// those that follow it.
+    private static let usualFolders = ["/etc/ssl/certs", "/etc/pki/ca-trust/extracted/pem/directory-hash"]
+
+    /// - Parameter folders: of which the first that is one is taken.
+    package init(folders: [String], bundle: String?) {
+        folder = folders.first { folder in
+            let names = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
+            return names.contains { $0.wholeMatch(of: /[0-9a-f]{8}\.[0-9]+/) != nil }
+        }
+        self.bundle = folder == nil ? bundle : nil
     }
 
     func apply(to handle: CurlHandle, and caFile: String?) {

@@ -148,6 +148,8 @@ actor CurlWebSocketConnection: WebSocketConnection {
 
     /// Reads what is here, a bounded part of it.
     /// - Parameter take: gets the bytes, which are gone when it returns.
+    // Inlined into an async function, the buffer would come from the task's own stack, which keeps it until the task ends.
+    @inline(never)
     private func read<E: Error>(_ take: (UnsafeRawBufferPointer) throws(E) -> Void) throws -> Chunk {
         guard let socket else { throw end ?? .ended }
         return try withUnsafeTemporaryAllocation(byteCount: Self.readSize, alignment: 8) { buffer in

@@ -23,9 +23,10 @@ struct ConnectionsBenchmark {
             readings.append(try await throughput(1, plain.port))
             readings.append(try await throughput(connections, plain.port))
             readings += try await timeToDecoded(plain.port)
-            let bare = try await memory(plain.port, network: NetworkSettings(), scheme: "ws")
+            let url = "ws://127.0.0.1:\(plain.port)/ws"
+            let bare = try await memory(url)
             readings.append(Reading(.connections, "memory of one without TLS, of \(connections)", bare, "KiB"))
-            readings.append(try await idle(plain.port))
+            readings.append(try await idle(url))
         } catch {
             await plain.stop()
             throw error
@@ -36,7 +37,7 @@ struct ConnectionsBenchmark {
         var network = NetworkSettings()
         network.caFile = certificate.certificate
         do {
-            let whole = try await memory(secure.port, network: network, scheme: "wss")
+            let whole = try await memory("wss://localhost:\(secure.port)/ws", network: network)
             let bare = readings.first { $0.case.hasPrefix("memory of one without") }?.value
             readings.append(
                 Reading(.connections, "memory of one with TLS, to one without", whole, "KiB", reference: bare))
@@ -48,12 +49,9 @@ struct ConnectionsBenchmark {
         return readings
     }
 
-    private func connect(
-        _ port: Int, _ query: String = "", network: NetworkSettings = NetworkSettings(), scheme: String = "ws"
-    ) async throws -> any WebSocketConnection {
-        let host = scheme == "ws" ? "127.0.0.1" : "localhost"
-        guard let url = URL(string: "\(scheme)://\(host):\(port)/ws\(query)") else { throw BenchmarkError("no URL") }
-        return try await CurlTransport(network: network).connect(
+    private func connect(_ port: Int, _ query: String) async throws -> any WebSocketConnection {
+        guard let url = URL(string: "ws://127.0.0.1:\(port)/ws\(query)") else { throw BenchmarkError("no URL") }
+        return try await CurlTransport().connect(
             to: url, options: WebSocketOptions(), deadline: .after(.seconds(30)))
     }
 
@@ -101,37 +99,52 @@ struct ConnectionsBenchmark {
         ]
     }
 
-    /// What malloc holds for one idle connection, after the first ones have paid for what all share.
-    private func memory(_ port: Int, network: NetworkSettings, scheme: String) async throws -> Double {
-        var open: [any WebSocketConnection] = []
-        for _ in 0..<20 { open.append(try await connect(port, network: network, scheme: scheme)) }
+    /// Long connections that wait for the platform, as the gateway holds them.
+    private struct Idle {
+        private var running: [Task<LongConnection.End, Never>] = []
+
+        mutating func open(_ count: Int, _ url: String, network: NetworkSettings, pingEvery interval: Duration)
+            async throws
+        {
+            guard let url = URL(string: url) else { throw BenchmarkError("no URL") }
+            var config = ClientConfig()
+            config.pingInterval = interval
+            let endpoint = Endpoint(url: url, serviceID: 1, config: config)
+            for _ in 0..<count {
+                let connection = try await LongConnection.connect(
+                    to: endpoint, transport: CurlTransport(network: network), receive: { _, _ in }, dropped: { _ in })
+                running.append(Task { await connection.run() })
+            }
+            // The pongs of their first pings have come: they are at rest.
+            try await Task.sleep(for: .seconds(2))
+        }
+
+        func close() async {
+            for task in running { task.cancel() }
+            for task in running { _ = await task.value }
+        }
+    }
+
+    /// What malloc holds for an idle long connection, after the first ones have paid for what all share.
+    private func memory(_ url: String, network: NetworkSettings = NetworkSettings()) async throws -> Double {
+        var idle = Idle()
+        try await idle.open(20, url, network: network, pingEvery: .seconds(120))
         let before = lgw_allocated_bytes()
-        for _ in 0..<connections { open.append(try await connect(port, network: network, scheme: scheme)) }
+        try await idle.open(connections, url, network: network, pingEvery: .seconds(120))
         let bytes = (Double(lgw_allocated_bytes()) - Double(before)) / Double(connections)
-        for connection in open { await connection.close(.normal, reason: "") }
+        await idle.close()
         return bytes / 1024
     }
 
-    /// Long connections on which nothing happens but pings, which come often here so that they can be measured.
-    private func idle(_ port: Int) async throws -> Reading {
-        var config = ClientConfig()
-        config.pingInterval = .seconds(1)
+    /// Nothing happens on them but pings, which come often here so that they can be measured.
+    private func idle(_ url: String) async throws -> Reading {
         let seconds = isQuick ? 4 : 20
-        guard let url = URL(string: "ws://127.0.0.1:\(port)/ws") else { throw BenchmarkError("no URL") }
-        let endpoint = Endpoint(url: url, serviceID: 1, config: config)
-        var open: [LongConnection] = []
-        for _ in 0..<connections {
-            open.append(
-                try await LongConnection.connect(
-                    to: endpoint, transport: CurlTransport(), receive: { _, _ in }, dropped: { _ in }))
-        }
-        let running = open.map { connection in Task { await connection.run() } }
-        try await Task.sleep(for: .seconds(2))
+        var idle = Idle()
+        try await idle.open(connections, url, network: NetworkSettings(), pingEvery: .seconds(1))
         let before = Self.cpuSeconds()
         try await Task.sleep(for: .seconds(seconds))
         let perPing = (Self.cpuSeconds() - before) / Double(seconds) / Double(connections)
-        for task in running { task.cancel() }
-        for task in running { _ = await task.value }
+        await idle.close()
         // At Lark's interval of 120 s.
         return Reading(.connections, "CPU of an idle one, 30 pings an hour", perPing * 30 * 1e3, "ms/hour")
     }

@@ -56,8 +56,8 @@ struct TLSTests {
     @Test("where the system has no folder of hashed names, its bundle and ca_file are both trusted, and nothing else")
     func bundles() async throws {
         let certificates = try await TestCertificates.shared
-        let stranger = TrustStore(folder: "/nowhere", bundle: certificates.stranger)
-        let authority = TrustStore(folder: nil, bundle: certificates.authority)
+        let stranger = TrustStore(folders: ["/nowhere", "/etc"], bundle: certificates.stranger)
+        let authority = TrustStore(folders: [], bundle: certificates.authority)
         let good = certificates.good
         #expect(try await outcome(good, caFile: nil, systemStore: authority) == nil)
         #expect(try await outcome(good, caFile: certificates.authority, systemStore: stranger) == nil)
