@@ -36,7 +36,7 @@ struct FaultTests {
     @Test("C11: Postgres away when the window closes delays the run, and makes no notice")
     func postgresDownAtFlush() async throws {
         let (stage, server) = try await stageWithServer()
-        let daemon = try await stage.start(stage.configuration(window: "1s"))
+        let daemon = try await stage.start(stage.configuration(window: "6s", maxWait: "6s"))
         let id = await stage.say("wait for me")
         #expect(await stage.acked(id, [200]))
         try await server.stop(mode: .immediate, deadline: .after(.seconds(30)))

@@ -22,7 +22,7 @@ struct CurlTransportTests {
         let (server, url) = try serve { _ in }
         var options = WebSocketOptions()
         options.writeStall = .milliseconds(200)
-        let connection = try await CurlTransport().connect(to: url, options: options, deadline: .after(.seconds(20)))
+        let connection = try await CurlTransport().connect(to: url, options: options, deadline: .after(.seconds(60)))
         let reader = Task { try await connection.receive() }
         let megabyte = WebSocketMessage.binary(Array(repeating: 7, count: 1 << 20))
         let error = await #expect(throws: WebSocketError.self) {
@@ -46,7 +46,7 @@ struct CurlTransportTests {
             }
         }
         let connection = try await CurlTransport().connect(
-            to: url, options: WebSocketOptions(), deadline: .after(.seconds(20)))
+            to: url, options: WebSocketOptions(), deadline: .after(.seconds(60)))
         let message = WebSocketMessage.binary((0..<3_000_000).map { UInt8(truncatingIfNeeded: $0) })
         try await connection.send(message)
         #expect(try await connection.receive() == .message(message))
@@ -59,7 +59,7 @@ struct CurlTransportTests {
     func failures() async throws {
         let nowhere = try #require(URL(string: "ws://127.0.0.1:1/"))
         await #expect(throws: WebSocketError.self) {
-            try await CurlTransport().connect(to: nowhere, options: WebSocketOptions(), deadline: .after(.seconds(20)))
+            try await CurlTransport().connect(to: nowhere, options: WebSocketOptions(), deadline: .after(.seconds(60)))
         }
         let server = try HTTPServer(host: "127.0.0.1", port: 0) { request in
             if request.path == "/slow" { try? await Task.sleep(for: .seconds(1)) }
@@ -68,7 +68,7 @@ struct CurlTransportTests {
         let base = "ws://127.0.0.1:\(server.port)"
         let error = await #expect(throws: HandshakeError.self) {
             try await CurlTransport().connect(
-                to: try #require(URL(string: base)), options: WebSocketOptions(), deadline: .after(.seconds(20)))
+                to: try #require(URL(string: base)), options: WebSocketOptions(), deadline: .after(.seconds(60)))
         }
         #expect(error?.status == 403)
         await #expect(throws: DeadlineExceeded.self) {

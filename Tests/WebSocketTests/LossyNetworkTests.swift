@@ -15,7 +15,7 @@ import Testing
         "scripts/lossy makes the network that it needs"))
 struct LossyNetworkTests {
     private func shell(_ command: String) async throws {
-        let result = try await ChildProcess.run("/bin/sh", ["-c", command], deadline: .after(.seconds(20)))
+        let result = try await ChildProcess.run("/bin/sh", ["-c", command], deadline: .after(.seconds(60)))
         #expect(result.status == 0, "\(command): \(String(decoding: result.errorOutput, as: UTF8.self))")
     }
 

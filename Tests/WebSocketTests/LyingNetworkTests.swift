@@ -10,7 +10,7 @@ import Testing
 @Suite("Networks and peers that lie")
 struct LyingNetworkTests {
     private func connect(
-        _ url: URL, within limit: Duration = .seconds(20), network: NetworkSettings = NetworkSettings()
+        _ url: URL, within limit: Duration = .seconds(60), network: NetworkSettings = NetworkSettings()
     ) async throws -> any WebSocketConnection {
         try await CurlTransport(network: network).connect(to: url, options: WebSocketOptions(), deadline: .after(limit))
     }
@@ -145,7 +145,7 @@ struct LyingNetworkTests {
         #expect(messages == expected)
         // The last ping stands behind the last message.
         let reader = Task { while (try? await connection.receive()) != nil {} }
-        try await withDeadline(.after(.seconds(20)), operation: "the last pongs") { await allPongs.wait() }
+        try await withDeadline(.after(.seconds(60)), operation: "the last pongs") { await allPongs.wait() }
         #expect(pongs.all == expected)
         await connection.close(.normal, reason: "")
         reader.cancel()

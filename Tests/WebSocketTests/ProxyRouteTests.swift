@@ -21,7 +21,7 @@ struct ProxyRouteTests {
         do {
             let connection = try await CurlTransport(network: network).connect(
                 to: WebSocketPeer.url(server.port, scheme: "wss", host: host), options: WebSocketOptions(),
-                deadline: .after(.seconds(20)))
+                deadline: .after(.seconds(60)))
             let message = WebSocketMessage.binary([UInt8](repeating: 3, count: 300_000))
             try await connection.send(message)
             #expect(try await connection.receive() == .message(message))
@@ -101,7 +101,7 @@ struct ProxyRouteTests {
         network.proxies = Proxies(try Proxy(proxy.url), exceptions: [])
         let error = await #expect(throws: WebSocketError.self) {
             try await CurlTransport(network: network).connect(
-                to: WebSocketPeer.url(1, scheme: "ws"), options: WebSocketOptions(), deadline: .after(.seconds(20)))
+                to: WebSocketPeer.url(1, scheme: "ws"), options: WebSocketOptions(), deadline: .after(.seconds(60)))
         }
         #expect(
             error.map { "\($0)" }?.contains("the proxy refused to connect (500)") == true,

@@ -25,7 +25,7 @@ struct TLSTests {
         do {
             let connection = try await CurlTransport(network: network).connect(
                 to: WebSocketPeer.url(server.port, scheme: "wss", host: host), options: WebSocketOptions(),
-                deadline: .after(.seconds(20)))
+                deadline: .after(.seconds(60)))
             let message = WebSocketMessage.binary([UInt8](repeating: 9, count: 20_000))
             try await connection.send(message)
             #expect(try await connection.receive() == .message(message))
@@ -124,7 +124,7 @@ struct TLSTests {
         let error = await #expect(throws: WebSocketError.self) {
             try await CurlTransport().connect(
                 to: WebSocketPeer.url(plain.port, scheme: "wss"), options: WebSocketOptions(),
-                deadline: .after(.seconds(20)))
+                deadline: .after(.seconds(60)))
         }
         guard case .unreachable(let failure) = error else {
             Issue.record("\(String(describing: error))")
@@ -148,7 +148,7 @@ struct TLSTests {
         var options = WebSocketOptions()
         options.maxUnsentBytes = 64 << 20
         let connection = try await CurlTransport(network: network).connect(
-            to: WebSocketPeer.url(front.port, scheme: "wss"), options: options, deadline: .after(.seconds(20)))
+            to: WebSocketPeer.url(front.port, scheme: "wss"), options: options, deadline: .after(.seconds(60)))
         let messages = (0..<400).map {
             WebSocketMessage.binary([UInt8](repeating: UInt8($0 % 251), count: 1_000 + $0 * 100))
         }

@@ -21,7 +21,7 @@ struct TransportTests {
         options.maxUnsentBytes = 64 << 20
         try await known(kind) {
             let connection = try await kind.make().connect(
-                to: WebSocketPeer.url(server.port), options: options, deadline: .after(.seconds(20)))
+                to: WebSocketPeer.url(server.port), options: options, deadline: .after(.seconds(60)))
             try await body(connection)
             await connection.close(.goingAway, reason: "")
         }
@@ -87,7 +87,7 @@ struct TransportTests {
         try await known(kind) {
             do {
                 _ = try await kind.make().connect(
-                    to: WebSocketPeer.url(server.port), options: WebSocketOptions(), deadline: .after(.seconds(20)))
+                    to: WebSocketPeer.url(server.port), options: WebSocketOptions(), deadline: .after(.seconds(60)))
                 Issue.record("connected")
             } catch let error as HandshakeError {
                 #expect(error.status == 403)
