@@ -28,7 +28,9 @@ struct QueryPlanTests {
             """
         // One connection, so that what it planned on empty tables is what it uses later.
         let explained = Pool(url: server.url + " options='\(explain)'", size: 1)
-        let way = HotWay(repository: Repository(pool: explained))
+        let way = HotWay(
+            repository: Repository(
+                pool: explained, batching: Batching(silenceWindow: .seconds(600), maxWait: .seconds(600))))
         try await way.makeInstallation()
         try await filling.run("ALTER TABLE gateway.agent_task SET (autovacuum_enabled = off)")
         try await way.run("empty")
