@@ -123,6 +123,8 @@ private final class RequestContext: Sendable {
         var body: [UInt8] = []
         var isTooLarge = false
         var isHandled = false
+        /// Counted among those that a stop waits for, until its answer is written or its client gone.
+        var isUnderWay = false
         var response: HTTPResponse?
     }
 
@@ -158,6 +160,7 @@ private func handleAccess(
     if isTooLarge { return queue(.text("too large\n", status: 413), on: connection, shared) }
     guard !isHandled else { return lgw_http_yes }
     guard shared.begin() else { return queue(.text("stopping\n", status: 503), on: connection, shared) }
+    request.state.withLock { $0.isUnderWay = true }
     let parsed = HTTPRequest(
         method: String(cString: method), path: String(cString: url),
         query: values(of: connection, lgw_http_arguments, lowercaseKeys: false),
@@ -168,7 +171,6 @@ private func handleAccess(
         let response = await shared.handler(parsed)
         request.state.withLock { $0.response = response }
         MHD_resume_connection(OpaquePointer(bitPattern: bits))
-        shared.end()
     }
     return lgw_http_yes
 }
@@ -177,9 +179,11 @@ private func requestCompleted(
     _ context: UnsafeMutableRawPointer?, _ connection: OpaquePointer?,
     _ slot: UnsafeMutablePointer<UnsafeMutableRawPointer?>?, _ code: MHD_RequestTerminationCode
 ) {
-    guard let slot, let known = slot.pointee else { return }
-    Unmanaged<RequestContext>.fromOpaque(known).release()
+    guard let context, let slot, let known = slot.pointee else { return }
+    let request = Unmanaged<RequestContext>.fromOpaque(known).takeRetainedValue()
     slot.pointee = nil
+    guard request.state.withLock({ $0.isUnderWay }) else { return }
+    Unmanaged<HTTPServer.Shared>.fromOpaque(context).takeUnretainedValue().end()
 }
 
 private func values(of connection: OpaquePointer, _ kind: MHD_ValueKind, lowercaseKeys: Bool) -> [String: String] {

@@ -6,7 +6,7 @@ import struct Synchronization.Atomic
 
 /// A private Postgres for the whole test run, started by the first test that needs it and stopped at the process's exit.
 package enum TestPostgres {
-    private static let shared = Task { try await makeServer(settings: ["fsync": "off", "max_connections": "200"]) }
+    private static let shared = Task { try await makeServer(settings: ["fsync": "off", "max_connections": "400"]) }
     private static let template = Task {
         let server = try await shared.value
         try await administer(server, "CREATE DATABASE template_gateway")
@@ -21,7 +21,8 @@ package enum TestPostgres {
         let directory = try TemporaryFolder.make("postgres")
         // As root the server needs another user; the system user that Debian's package makes.
         let server = PrivatePostgres(
-            directory: directory, runAs: geteuid() == 0 ? "postgres" : nil, settings: settings)
+            directory: directory, runAs: geteuid() == 0 ? "postgres" : nil,
+            settings: settings.merging(["max_connections": "400"]) { mine, _ in mine })
         ExitCleanup.addServer(directory)
         try await server.start(deadline: .after(.seconds(60)))
         return server
