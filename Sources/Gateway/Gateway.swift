@@ -100,12 +100,12 @@ package final class Gateway: Sendable {
                         outages.succeeded("listen")
                         outboxHasWork.ring()
                         lookNow.ring()
-                        hub.scanNow.ring()
+                        hub.lookNow()
                     case .notified(let notification):
                         switch notification.channel {
                         case "gateway_outbox": outboxHasWork.ring()
                         case "gateway_window": lookNow.ring()
-                        default: hub.scanNow.ring()
+                        default: hub.lookNow()
                         }
                     case .lost(let error, _): outages.failed("listen", error)
                     }

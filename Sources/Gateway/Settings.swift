@@ -86,7 +86,9 @@ package struct LeaseTiming: Sendable, Equatable {
     package let ttl: Duration
     package let renewEvery: Duration
     /// How often free installations are looked for.
-    package var scanEvery: Duration = .seconds(30)
+    package var scanEvery: Duration { renewEvery }
+    /// What nobody took for so long is taken by whoever can, beyond the share.
+    package var grace: Duration { min(.seconds(10), ttl) }
 
     package init(ttl: Duration = .seconds(90), renewEvery: Duration = .seconds(30)) {
         self.ttl = ttl

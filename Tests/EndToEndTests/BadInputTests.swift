@@ -225,9 +225,14 @@ struct ServiceTests {
         let daemon = try await stage.start(stage.configuration(window: "20s", maxWait: "30s"))
         let id = await stage.say("wait")
         #expect(await stage.acked(id, [200]))
+        // It is written some time after it became so.
+        let isWritten = try await eventually {
+            try await stage.rows("SELECT connection_state FROM gateway.installation") == ["(connected)"]
+        }
+        #expect(isWritten)
         let status = try Daemon(["status", "--config", try Daemon.file(stage.configuration())])
         #expect(await status.ended() == 0)
-        #expect(status.output.contains(/cli_test +acme\/support +default +owned +1 +0 +0 +0 +0/))
+        #expect(status.output.contains(/cli_test +acme\/support +default +connected +1 +0 +0 +0 +0/))
         await stage.end(daemon)
     }
 }

@@ -158,8 +158,8 @@ private struct HotWay {
             InstallationSettings(
                 appID: "cli_a", appSecret: "s", domain: URL(fileURLWithPath: "/"), workspace: "acme",
                 agent: "support", access: .open, locale: .en))
-        _ = try await repository.acquireLeases(
-            holder: "test", deadHolders: [], appIDs: ["cli_a"], ttl: .seconds(3600))
+        _ = try await repository.takeLeases(
+            holder: "test", deadHolders: [], appIDs: ["cli_a"], ttl: .seconds(3600), grace: .zero)
     }
 
     func run(_ label: String) async throws {
@@ -192,7 +192,7 @@ private struct HotWay {
         for row in try await repository.takeOutbox(holder: "test", limit: 100, visibility: .seconds(60)) {
             try await repository.settle(row, .sent(larkMessageID: "om_reply"))
         }
-        _ = try await repository.renewLeases(holder: "test", ttl: .seconds(3600), within: .seconds(10))
+        _ = try await repository.holdLeases(holder: "test", ttl: .seconds(3600), within: .seconds(10))
     }
 }
 

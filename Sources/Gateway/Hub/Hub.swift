@@ -1,9 +1,9 @@
-import Curl
 import AsyncRuntime
+import Curl
 import Lark
 import WebSocket
 
-/// Owns installations through leases, and keeps each one that it owns connected.
+/// Owns installations through leases, as many as are this replica's share, and keeps each one that it owns connected.
 actor Hub {
     struct Parts: Sendable {
         let repository: Repository
@@ -19,6 +19,7 @@ actor Hub {
     private struct Owned {
         let supervisor: InstallationSupervisor
         let task: Task<Void, Never>
+        var isLeaving = false
     }
 
     private let parts: Parts
@@ -27,14 +28,20 @@ actor Hub {
     private let timing: LeaseTiming
     private let http: HTTPExchange
     private let longConnection: LongConnectionSettings
-    private let gate = Gate(limit: 20)
+    private let board: ConnectionBoard
+    private let handshakes = Gate(limit: 20)
+    private let handovers = Gate(limit: 20)
     private var owned: [InstallationID: Owned] = [:]
     private var isStopping = false
     private var lastHeldElsewhere: [String] = []
     /// The apps of what is owned, for the messenger.
     private nonisolated let apps = Mutex([InstallationID: OpenAPIClient]())
-    /// Rung when leases may be free.
-    nonisolated let scanNow = Doorbell()
+    /// Rung when leases may be free, or may be wanted or revoked.
+    private nonisolated let scanNow = Doorbell()
+    private nonisolated let checkNow = Doorbell()
+
+    /// Changes that come one after another are looked at together.
+    private static let settling: Duration = .milliseconds(100)
 
     init(parts: Parts, identity: ReplicaIdentity, settings: GatewaySettings) {
         self.parts = parts
@@ -43,24 +50,32 @@ actor Hub {
         timing = settings.lease
         http = HTTPExchange(settings: settings.network)
         longConnection = settings.longConnection
+        board = ConnectionBoard(metrics: parts.metrics)
     }
 
     nonisolated func api(of installation: InstallationID) -> OpenAPIClient? {
         apps.withLock { $0[installation] }
     }
 
-    /// Acquires and renews until the task is cancelled. Connections go on until `close`.
+    /// Something about installations has changed, perhaps.
+    nonisolated func lookNow() {
+        checkNow.ring()
+        scanNow.ring()
+    }
+
+    /// Acquires, renews and hands over until the task is cancelled. Connections go on until `close`.
     func run() async {
         await withDiscardingTaskGroup { group in
             group.addTask { await self.keepScanning() }
             group.addTask { await self.keepRenewing() }
+            group.addTask { await self.board.keepWriting(to: self.parts.repository, outages: self.parts.outages) }
         }
     }
 
     /// Nothing more is received on any connection, and none is made.
     func stopReceiving() async {
         isStopping = true
-        for owned in owned.values { await owned.supervisor.stopReceiving() }
+        for owned in owned.values { await owned.supervisor.drain() }
     }
 
     /// Ends every connection, and waits for their end.
@@ -72,7 +87,7 @@ actor Hub {
         for owned in ending.values { await owned.task.value }
     }
 
-    // MARK: Leases
+    // MARK: Taking leases
 
     private func keepScanning() async {
         var backoff = Backoff(initial: .seconds(1), maximum: timing.scanEvery)
@@ -80,23 +95,26 @@ actor Hub {
             var wait = timing.scanEvery * Double.random(in: 0.8...1.2)
             do {
                 try await scan()
-                parts.outages.succeeded("acquire_leases")
+                parts.outages.succeeded("take_leases")
                 backoff.reset()
             } catch {
-                parts.outages.failed("acquire_leases", error)
+                parts.outages.failed("take_leases", error)
                 wait = max(backoff.next(), .milliseconds(200))
             }
             await scanNow.wait(atMost: wait)
+            try? await Task.sleep(for: Self.settling)
         }
     }
 
     /// Takes what is free, reads its open windows back, and connects it.
-    func scan() async throws {
-        let missing = settings.keys.filter { app in !owned.values.contains { $0.supervisor.settings.appID == app } }
+    private func scan() async throws {
+        let known = Set(owned.values.map(\.supervisor.settings.appID))
+        let missing = settings.keys.filter { !known.contains($0) }
         guard !missing.isEmpty, !isStopping else { return }
         let holders = try await parts.repository.leaseHolders(ofApps: missing)
-        let acquired = try await parts.repository.acquireLeases(
-            holder: identity.name, deadHolders: holders.filter(identity.knowsDead), appIDs: missing, ttl: timing.ttl)
+        let acquired = try await parts.repository.takeLeases(
+            holder: identity.name, deadHolders: holders.filter(identity.knowsDead), appIDs: missing, ttl: timing.ttl,
+            grace: timing.grace)
         for installation in acquired {
             parts.leases.insert(installation.lease)
             parts.logger.log(.leaseAcquired(installation.lease, appID: installation.appID))
@@ -121,32 +139,43 @@ actor Hub {
         let supervisor = InstallationSupervisor(
             settings: settings, lease: installation.lease, bot: installation.bot, transport: parts.transport,
             longConnection: longConnection, http: http, dispatcher: parts.dispatcher, repository: parts.repository,
-            gate: gate, logger: parts.logger,
-            metrics: parts.metrics)
+            board: board, handshakes: handshakes, logger: parts.logger, metrics: parts.metrics)
         apps.withLock { $0[installation.lease.installation] = supervisor.api }
-        owned[installation.lease.installation]?.task.cancel()
+        if let before = owned[installation.lease.installation] {
+            before.task.cancel()
+            board.remove(before.supervisor.lease)
+        }
         owned[installation.lease.installation] = Owned(supervisor: supervisor, task: Task { await supervisor.run() })
     }
+
+    // MARK: Holding leases
 
     private func keepRenewing() async {
         // Counted from before the request, so that we stop before anybody else may begin.
         var trustedUntil = ContinuousClock.now + timing.ttl
+        var renewAt = ContinuousClock.now + timing.renewEvery
         while !Task.isCancelled {
-            try? await Task.sleep(for: timing.renewEvery)
+            await checkNow.wait(atMost: ContinuousClock.now.duration(to: renewAt))
+            try? await Task.sleep(for: Self.settling)
             guard !Task.isCancelled else { return }
             let asked = ContinuousClock.now
+            guard asked >= renewAt else {
+                // The next renewal finds out, where this fails.
+                if let held = try? await parts.repository.checkLeases(holder: identity.name) { reconcile(held) }
+                continue
+            }
             do {
-                let held = try await parts.repository.renewLeases(
+                let held = try await parts.repository.holdLeases(
                     holder: identity.name, ttl: timing.ttl,
                     // An answer that comes after the lease could have ended is of no use.
                     within: min(.seconds(10), max(.milliseconds(100), asked.duration(to: trustedUntil))))
                 trustedUntil = asked + timing.ttl
+                renewAt = asked + timing.renewEvery
                 parts.outages.succeeded("renew_leases")
-                for lease in owned.values.map(\.supervisor.lease) where !held.contains(lease) {
-                    lose(lease, reason: "another replica holds it, or it was revoked")
-                }
+                reconcile(held)
             } catch {
                 parts.outages.failed("renew_leases", error)
+                renewAt = .now + min(.seconds(1), timing.renewEvery)
                 // One renewal's time is the margin.
                 guard ContinuousClock.now + timing.renewEvery > trustedUntil else { continue }
                 for lease in owned.values.map(\.supervisor.lease) {
@@ -156,16 +185,55 @@ actor Hub {
         }
     }
 
+    /// What the database says that we hold is what we go on with.
+    private func reconcile(_ held: [HeldLease]) {
+        let leases = Set(held.map(\.lease))
+        for lease in owned.values.map(\.supervisor.lease) where !leases.contains(lease) {
+            lose(lease, reason: "another replica holds it, or it was revoked")
+        }
+        guard !isStopping else { return }
+        for wanted in held where wanted.isWanted && owned[wanted.lease.installation]?.isLeaving == false {
+            owned[wanted.lease.installation]?.isLeaving = true
+            Task { try? await handovers.pass { await self.handOver(wanted.lease) } }
+        }
+    }
+
     /// Ends the connection; nothing more is acked or written under this lease.
     func lose(_ lease: Lease, reason: String) {
-        guard let loser = owned[lease.installation], loser.supervisor.lease == lease else { return }
+        guard let loser = forget(lease) else { return }
+        loser.task.cancel()
+        parts.logger.log(.leaseLost(lease, appID: loser.supervisor.settings.appID, reason: reason))
+        scanNow.ring()
+    }
+
+    /// Gives a lease to the replica that wants it, in order: what was received is stored and acked, the connection ends,
+    /// and only then the other one begins. Open windows are the other's: they stand in the database.
+    private func handOver(_ lease: Lease) async {
+        guard let leaving = owned[lease.installation], leaving.supervisor.lease == lease, !isStopping else { return }
+        await leaving.supervisor.drain()
+        await parts.dispatcher.drain()
+        // It may have been lost meanwhile.
+        guard !isStopping, forget(lease) != nil else { return }
+        leaving.task.cancel()
+        await leaving.task.value
+        do {
+            try await parts.repository.releaseLease(lease, holder: identity.name)
+            parts.logger.log(.leaseHandedOver(lease, appID: leaving.supervisor.settings.appID))
+        } catch {
+            // Still ours in the database: the next scan takes it again.
+            parts.outages.failed("release_lease", error)
+            scanNow.ring()
+        }
+    }
+
+    private func forget(_ lease: Lease) -> Owned? {
+        guard let found = owned[lease.installation], found.supervisor.lease == lease else { return nil }
         owned[lease.installation] = nil
         apps.withLock { $0[lease.installation] = nil }
         parts.leases.remove(lease)
         parts.batcher.forget(lease.installation)
-        loser.task.cancel()
-        parts.logger.log(.leaseLost(lease, appID: loser.supervisor.settings.appID, reason: reason))
+        board.remove(lease)
         parts.metrics.set(.openWindows, to: parts.batcher.openWindows)
-        scanNow.ring()
+        return found
     }
 }

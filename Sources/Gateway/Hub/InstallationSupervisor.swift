@@ -1,5 +1,5 @@
-import Curl
 import AsyncRuntime
+import Curl
 import Foundation
 import Lark
 import WebSocket
@@ -15,7 +15,8 @@ actor InstallationSupervisor {
     private let bootstrap: EndpointBootstrap
     private let receiver: DeliveryReceiver
     private let repository: Repository
-    private let gate: Gate
+    private let board: ConnectionBoard
+    private let handshakes: Gate
     private let logger: Logger
     private let metrics: Metrics
     private let bot: KnownBot
@@ -26,8 +27,7 @@ actor InstallationSupervisor {
     init(
         settings: InstallationSettings, lease: Lease, bot: BotIdentity, transport: any WebSocketTransport,
         longConnection: LongConnectionSettings, http: HTTPExchange, dispatcher: Dispatcher, repository: Repository,
-        gate: Gate, logger: Logger,
-        metrics: Metrics
+        board: ConnectionBoard, handshakes: Gate, logger: Logger, metrics: Metrics
     ) {
         self.settings = settings
         self.lease = lease
@@ -41,7 +41,8 @@ actor InstallationSupervisor {
             appID: settings.appID, lease: lease, bot: self.bot, dispatcher: dispatcher, logger: logger, metrics: metrics
         )
         self.repository = repository
-        self.gate = gate
+        self.board = board
+        self.handshakes = handshakes
         self.logger = logger
         self.metrics = metrics
     }
@@ -57,8 +58,9 @@ actor InstallationSupervisor {
     }
 
     /// Nothing more is delivered; the acks of what was still go out.
-    func stopReceiving() async {
+    func drain() async {
         isStopping = true
+        board.set(.draining, of: lease)
         await connection?.stopReceiving()
     }
 
@@ -72,7 +74,9 @@ actor InstallationSupervisor {
         while !Task.isCancelled, !isStopping {
             let wait: Duration
             do {
+                show(.connecting)
                 let connection = try await connect()
+                show(.connected)
                 lastRefusal = nil
                 policy.connected()
                 let began = ContinuousClock.now
@@ -83,6 +87,7 @@ actor InstallationSupervisor {
                 wait = policy.ended(isNormal: isNormal, lived: lived, using: &random)
                 metrics.add(to: .connectionsEnded, isNormal ? "normal" : "failed")
                 let goesOn = !Task.isCancelled && !isStopping
+                show(.backingOff(reason: "\(end)", retryAt: .now + wait))
                 logger.log(
                     .connectionClosed(appID: settings.appID, end, lived: lived, retryIn: goesOn ? wait : nil))
                 if goesOn, let count = ends.ended(now: start.duration(to: .now)) {
@@ -90,6 +95,7 @@ actor InstallationSupervisor {
                 }
             } catch ConnectFailure.refused(let code, let reason) {
                 wait = policy.refused()
+                show(.refused(reason: reason, retryAt: .now + wait))
                 // Once, not every five minutes.
                 if lastRefusal != reason {
                     logger.log(
@@ -98,6 +104,7 @@ actor InstallationSupervisor {
                 lastRefusal = reason
             } catch ConnectFailure.retryable(let reason, let busy) {
                 wait = policy.failed(busy: busy, using: &random)
+                show(.backingOff(reason: reason, retryAt: .now + wait))
                 logger.log(.connectionFailed(appID: settings.appID, reason: reason, retryIn: wait))
             } catch {
                 // Cancelled, the one error left.
@@ -107,8 +114,14 @@ actor InstallationSupervisor {
         }
     }
 
+    /// Who ends it has said so already.
+    private func show(_ state: ConnectionState) {
+        guard !Task.isCancelled, !isStopping else { return }
+        board.set(state, of: lease)
+    }
+
     private func connect() async throws -> LongConnection {
-        try await gate.pass { [self] in
+        try await handshakes.pass { [self] in
             let endpoint = try await bootstrap.fetch(appID: settings.appID, appSecret: settings.appSecret)
             await learn(endpoint.config)
             let connection = try await LongConnection.connect(

@@ -34,7 +34,7 @@ package actor Dispatcher {
     private var isOverloaded = false
     /// Messages acked 500 since the database failed.
     private var failures = 0
-    private var idleWaiters: [CheckedContinuation<Void, Never>] = []
+    private var drains: [(arrived: [Int], continuation: CheckedContinuation<Void, Never>)] = []
 
     /// - Parameter fenced: told when the database says that this replica owns an installation no longer.
     package init(
@@ -73,10 +73,15 @@ package actor Dispatcher {
         Task { await self.run(index) }
     }
 
-    /// Returns when nothing waits or is being stored.
+    /// Returns when everything that came before is decided and acked, whatever comes meanwhile.
     package func drain() async {
-        guard lanes.contains(where: \.isRunning) else { return }
-        await withCheckedContinuation { idleWaiters.append($0) }
+        let arrived = lanes.map(\.arrived)
+        guard !isSettled(arrived) else { return }
+        await withCheckedContinuation { drains.append((arrived, $0)) }
+    }
+
+    private func isSettled(_ arrived: [Int]) -> Bool {
+        zip(lanes, arrived).allSatisfy { $0.settled >= $1 }
     }
 
     private static func lane(of message: InboundMessage, under lease: Lease, count: Int) -> Int {
@@ -92,15 +97,15 @@ package actor Dispatcher {
             let began = ContinuousClock.now
             let outcomes = await decide(batch.map(\.row), deadline: .after(limits.statementTimeout))
             await settle(batch, outcomes, took: began.duration(to: .now))
+            lanes[index].settled += batch.count
+            for drain in drains where isSettled(drain.arrived) { drain.continuation.resume() }
+            drains.removeAll { isSettled($0.arrived) }
         }
         lanes[index].isRunning = false
         let waiting = lanes.reduce(0) { $0 + $1.count }
         metrics.set(.ingestWaiting, to: waiting)
         // Well below the bound, so that an overload that goes on is not said again and again.
         if waiting < limits.maxWaiting / 2 { isOverloaded = false }
-        guard !lanes.contains(where: \.isRunning) else { return }
-        for waiter in idleWaiters { waiter.resume() }
-        idleWaiters = []
     }
 
     private func settle(_ batch: [IngestLane.Item], _ outcomes: [Decision], took: Duration) async {

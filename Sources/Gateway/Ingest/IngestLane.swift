@@ -12,11 +12,15 @@ struct IngestLane {
     private var items: [Item] = []
     private(set) var bytes = 0
     var isRunning = false
+    /// How many ever came, and of how many the fate is settled.
+    private(set) var arrived = 0
+    var settled = 0
 
     var count: Int { items.count }
 
     mutating func append(_ item: Item) {
         items.append(item)
+        arrived += 1
         bytes += item.row.cost
     }
 

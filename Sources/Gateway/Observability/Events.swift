@@ -70,6 +70,10 @@ extension LogEvent {
         Self(.warning, "lease.lost", leaseFields(lease, appID) + [("reason", .text(reason))])
     }
 
+    static func leaseHandedOver(_ lease: Lease, appID: String) -> Self {
+        Self(.info, "lease.handed_over", leaseFields(lease, appID))
+    }
+
     static func leaseHeldElsewhere(appIDs: [String]) -> Self {
         Self(.info, "lease.held_elsewhere", [("app_ids", .text(appIDs.joined(separator: " ")))])
     }

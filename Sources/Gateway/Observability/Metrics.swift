@@ -14,12 +14,13 @@ package final class Metrics: Sendable {
         case outbox = "lark_gateway_outbox"
         case claimsExpired = "lark_gateway_claims_expired"
         case connections = "lark_gateway_connections"
+        case installations = "lark_gateway_installations"
         case openWindows = "lark_gateway_open_windows"
         case ingestWaiting = "lark_gateway_ingest_waiting"
 
         var isGauge: Bool {
             switch self {
-            case .connections, .openWindows, .ingestWaiting: true
+            case .connections, .installations, .openWindows, .ingestWaiting: true
             case .messages, .acks, .framesDropped, .eventsIgnored, .connectionsEnded, .windowsClosed, .flushFailures,
                 .ingestFailures, .outbox, .claimsExpired:
                 false
@@ -34,6 +35,7 @@ package final class Metrics: Sendable {
             case .framesDropped: "what"
             case .windowsClosed, .outbox: "outcome"
             case .connectionsEnded: "how"
+            case .installations: "state"
             case .eventsIgnored, .flushFailures, .ingestFailures, .claimsExpired, .connections, .openWindows,
                 .ingestWaiting:
                 nil
@@ -53,6 +55,7 @@ package final class Metrics: Sendable {
             case .outbox: "Sends to the platform, by outcome."
             case .claimsExpired: "Tasks given back because their worker went silent."
             case .connections: "Long connections that are open."
+            case .installations: "Installations that this replica owns, by what their connections do."
             case .openWindows: "Silence windows that are open."
             case .ingestWaiting: "Messages that wait to be stored."
             }
@@ -72,8 +75,8 @@ package final class Metrics: Sendable {
         values.withLock { $0[Key(family: family, label: label), default: 0] += count }
     }
 
-    package func set(_ family: Family, to value: Int) {
-        values.withLock { $0[Key(family: family, label: "")] = value }
+    package func set(_ family: Family, _ label: String = "", to value: Int) {
+        values.withLock { $0[Key(family: family, label: label)] = value }
     }
 
     package func value(_ family: Family, _ label: String = "") -> Int {

@@ -21,6 +21,12 @@ package struct InstallationStatus: Sendable {
     package let access: String
     package let holder: String?
     package let isHeld: Bool
+    /// What the holder says about the connection; nil where nobody holds it.
+    package let connection: String?
+    package let connectionReason: String?
+    /// How long it has been so.
+    package let connectionAge: Duration?
+    package let connectionRetryIn: Duration?
     package let openWindows: Int
     package let queuedTasks: Int
     package let claimedTasks: Int
@@ -69,6 +75,10 @@ extension Repository {
                 runtime: try row.optional("runtime_id"), isArchived: try row.value("archived"),
                 status: try row.value("status"), access: try row.value("access"),
                 holder: try row.optional("lease_holder"), isHeld: try row.value("is_held"),
+                connection: try row.optional("connection_state"),
+                connectionReason: try row.optional("connection_reason"),
+                connectionAge: try row.optional("connection_age_ms").map { (ms: Int64) in .milliseconds(ms) },
+                connectionRetryIn: try row.optional("connection_retry_in_ms").map { (ms: Int64) in .milliseconds(ms) },
                 openWindows: try row.value("open_windows"), queuedTasks: try row.value("queued_tasks"),
                 claimedTasks: try row.value("claimed_tasks"), outboxWaiting: try row.value("outbox_waiting"),
                 outboxDead: try row.value("outbox_dead"))

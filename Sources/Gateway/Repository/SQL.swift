@@ -7,9 +7,12 @@ enum SQL {
     static let loadWindows = statement("load_windows", PackageResources.load_windows_sql)
     static let loadOverdueWindows = statement("load_overdue_windows", PackageResources.load_overdue_windows_sql)
     static let listLeaseHolders = statement("list_lease_holders", PackageResources.list_lease_holders_sql)
-    static let acquireLeases = statement("acquire_leases", PackageResources.acquire_leases_sql)
-    static let renewLeases = statement("renew_leases", PackageResources.renew_leases_sql)
+    static let takeLeases = statement("take_leases", PackageResources.take_leases_sql)
+    static let holdLeases = statement("hold_leases", PackageResources.hold_leases_sql)
+    static let checkLeases = statement("check_leases", PackageResources.check_leases_sql)
+    static let releaseLease = statement("release_lease", PackageResources.release_lease_sql)
     static let releaseLeases = statement("release_leases", PackageResources.release_leases_sql)
+    static let recordConnections = statement("record_connections", PackageResources.record_connections_sql)
     static let takeOutbox = statement("take_outbox", PackageResources.take_outbox_sql)
     static let settleOutbox = statement("settle_outbox", PackageResources.settle_outbox_sql)
     static let expireClaims = statement("expire_claims", PackageResources.expire_claims_sql)
@@ -44,6 +47,7 @@ package enum GatewaySchema {
             migration(5, "leases_and_outbox", PackageResources._05_leases_and_outbox_sql),
             migration(6, "configuration", PackageResources._06_configuration_sql),
             migration(7, "set_based", PackageResources._07_set_based_sql),
+            migration(8, "hub", PackageResources._08_hub_sql),
         ],
         // "larkgate" in ASCII.
         lockKey: 0x6c61_726b_6761_7465)

@@ -17,8 +17,9 @@ enum StatusCommand {
             [
                 row.appID, "\(row.workspace)/\(row.agent)",
                 row.isArchived ? "archived" : row.runtime ?? "offline",
-                row.status == "revoked" ? "revoked" : row.isHeld ? "owned" : "free", "\(row.openWindows)",
-                "\(row.queuedTasks)", "\(row.claimedTasks)", "\(row.outboxWaiting)", "\(row.outboxDead)",
+                row.status == "revoked" ? "revoked" : row.connection ?? (row.isHeld ? "owned" : "free"),
+                "\(row.openWindows)", "\(row.queuedTasks)", "\(row.claimedTasks)", "\(row.outboxWaiting)",
+                "\(row.outboxDead)",
             ]
         }
         for row in [head] + rows {
@@ -28,7 +29,17 @@ enum StatusCommand {
             }
             print(cells.joined(separator: "  "))
         }
-        for row in installations where row.isHeld { print("\(row.appID) is owned by \(row.holder ?? "")") }
+        for row in installations where row.isHeld {
+            print("\(row.appID) is owned by \(row.holder ?? "")\(describeConnection(row))")
+        }
         return ExitCode.done
+    }
+
+    /// Such as ", connected for 12s" or ", backing_off for 3s, again in 2s: no connection to ...".
+    private static func describeConnection(_ row: InstallationStatus) -> String {
+        guard row.status == "active", let state = row.connection else { return "" }
+        let age = row.connectionAge.map { " for \(max(0, $0.components.seconds))s" } ?? ""
+        let retry = row.connectionRetryIn.map { ", again in \(max(0, $0.components.seconds))s" } ?? ""
+        return ", \(state)\(age)\(retry)\(row.connectionReason.map { ": \($0)" } ?? "")"
     }
 }

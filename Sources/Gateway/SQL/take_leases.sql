@@ -1,0 +1,4 @@
+-- Takes over what is free, and asks for what others have too much of: gateway.take_leases, in 008_hub.sql. $1: this replica;
+-- $2: holders known to be dead; $3: app ids; $4: TTL; $5: grace.
+SELECT installation_id, app_id, generation, revision, bot_open_id, bot_union_id
+FROM gateway.take_leases($1, $2, $3, $4, $5)
