@@ -17,6 +17,7 @@ import Postgres
 /// | `installations[]` | see `installation` below | none | the bots |
 /// | `batching.silence_window`, `batching.max_wait` | duration | 3s, 30s | when a burst becomes a run |
 /// | `lease.ttl`, `lease.renew_every` | duration | 90s, 30s | who owns an installation |
+/// | `sealing.key`, `sealing.previous[]` | secret | none | seal app secrets that commands give |
 /// | `shutdown_timeout` | duration | 15s | for the whole of a stop |
 /// | `log.level`, `log.format` | | `info`, `json` | |
 /// | `metrics.listen` | `host:port` or null | `127.0.0.1:9464` | metrics and health |
@@ -28,6 +29,7 @@ package struct Configuration: Sendable {
     package var installations: [InstallationSettings] = []
     package var batching = Batching()
     package var lease = LeaseTiming()
+    package var sealing = SealingKeys()
     package var transport = Transport.auto
     package var network = NetworkSettings()
     package var longConnection = LongConnectionSettings()
@@ -46,8 +48,7 @@ package struct Configuration: Sendable {
     package init(parsing data: Data, environment: [String: String]) throws {
         let keys = try JSONNode(parsing: data).object(keys: [
             "database_url", "state_directory", "transport", "network", "long_connection", "agents", "installations",
-            "batching", "lease",
-            "shutdown_timeout", "log", "metrics", "public_url",
+            "batching", "lease", "sealing", "shutdown_timeout", "log", "metrics", "public_url",
         ])
         databaseURL = try keys["database_url"].map { try Secret.resolve($0, environment: environment) }
         if let databaseURL, let node = keys["database_url"], !ConnectionText.isValid(databaseURL) {
@@ -68,6 +69,7 @@ package struct Configuration: Sendable {
         try checkUnique(keys)
         if let node = keys["batching"] { batching = try Self.batching(node) }
         if let node = keys["lease"] { lease = try Self.lease(node) }
+        if let node = keys["sealing"] { sealing = try Self.sealing(node, environment) }
         shutdownTimeout = try keys["shutdown_timeout"]?.duration() ?? shutdownTimeout
         if let node = keys["log"] { log = try LogSettings(node) }
         if let node = keys["metrics"] {
@@ -112,19 +114,10 @@ package struct Configuration: Sendable {
             "app_id", "app_secret", "domain", "workspace", "agent", "access", "locale",
         ])
         let appID = try required(keys, "app_id", of: node).string()
-        guard appID.allSatisfy({ $0.isASCII && ($0.isLetter || $0.isNumber || "_-".contains($0)) }) else {
-            throw ConfigurationError(
-                keyPath: "\(node.path).app_id", problem: "expected the app id of the developer console, such as cli_..."
-            )
-        }
+        try checkAppID(appID, at: "\(node.path).app_id")
         let domainNode = keys["domain"]
         let domain = try domainNode?.string() ?? "feishu"
-        let url: URL
-        switch domain {
-        case "feishu": url = try Self.url(node, "https://open.feishu.cn")
-        case "lark": url = try Self.url(node, "https://open.larksuite.com")
-        default: url = try Self.url(domainNode ?? node, domain)
-        }
+        let url = try Self.domain(domainNode ?? node, domain)
         return InstallationSettings(
             appID: appID,
             appSecret: try Secret.resolve(required(keys, "app_secret", of: node), environment: environment),
@@ -133,6 +126,22 @@ package struct Configuration: Sendable {
             access: try keys["access"]?.choice(of: InstallationSettings.Access.self) ?? .pairing,
             locale: try keys["locale"]?.choice(of: InstallationSettings.Locale.self)
                 ?? (domain == "feishu" ? .zh : .en))
+    }
+
+    static func checkAppID(_ appID: String, at path: String) throws {
+        guard appID.allSatisfy({ $0.isASCII && ($0.isLetter || $0.isNumber || "_-".contains($0)) }) else {
+            throw ConfigurationError(
+                keyPath: path, problem: "expected the app id of the developer console, such as cli_...")
+        }
+    }
+
+    /// "feishu", "lark" or a URL.
+    static func domain(_ node: JSONNode, _ text: String) throws -> URL {
+        switch text {
+        case "feishu": try url(node, "https://open.feishu.cn")
+        case "lark": try url(node, "https://open.larksuite.com")
+        default: try url(node, text)
+        }
     }
 
     private static func url(_ node: JSONNode, _ text: String) throws -> URL {
@@ -149,6 +158,20 @@ package struct Configuration: Sendable {
         let maxWait = try keys["max_wait"]?.duration() ?? max(standard.maxWait, window)
         guard maxWait >= window else { throw node.fail("max_wait is shorter than silence_window") }
         return Batching(silenceWindow: window, maxWait: maxWait)
+    }
+
+    private static func sealing(_ node: JSONNode, _ environment: [String: String]) throws -> SealingKeys {
+        let keys = try node.object(keys: ["key", "previous"])
+        func key(_ node: JSONNode) throws -> SealingKey {
+            let text = try Secret.resolve(node, environment: environment)
+            do throws(SealingKey.Failure) {
+                return try SealingKey(text)
+            } catch {
+                throw node.fail("\(error)")
+            }
+        }
+        return SealingKeys(
+            current: try key(required(keys, "key", of: node)), previous: try keys["previous"]?.array().map(key) ?? [])
     }
 
     private static func lease(_ node: JSONNode) throws -> LeaseTiming {

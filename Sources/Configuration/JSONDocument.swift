@@ -30,7 +30,7 @@ struct JSONNode {
         }
     }
 
-    private init(path: String, value: Any) {
+    init(path: String, value: Any) {
         self.path = path
         self.value = value
     }

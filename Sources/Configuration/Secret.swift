@@ -1,7 +1,7 @@
 import Foundation
 
 /// Where a secret's text comes from: a literal, `env:NAME`, `file:/path` or `credential:name`.
-enum Secret {
+package enum Secret {
     /// - Throws: `ConfigurationError` that names the source, never the secret.
     static func resolve(_ node: JSONNode, environment: [String: String]) throws -> String {
         let text = try node.string()
@@ -21,6 +21,11 @@ enum Secret {
             return try read(directory + "/" + name, "credential", node)
         }
         return text
+    }
+
+    /// For a command's option.
+    package static func resolve(_ text: String, option: String, environment: [String: String]) throws -> String {
+        try resolve(JSONNode(path: option, value: text), environment: environment)
     }
 
     private static func read(_ path: String, _ source: String, _ node: JSONNode) throws -> String {

@@ -14,6 +14,8 @@ package final class Gateway: Sendable {
     private let logger: Logger
     private let metrics: Metrics
     private let isReady = Mutex(false)
+    /// While it runs.
+    private let hub = Mutex<Hub?>(nil)
 
     package init(
         _ settings: GatewaySettings, transport: (any WebSocketTransport)? = nil, logger: Logger,
@@ -43,12 +45,21 @@ package final class Gateway: Sendable {
         for migration in try await GatewaySchema.migrator.apply(to: pool, deadline: .after(.seconds(120))) {
             logger.log(.schemaMigrated(number: migration.number, name: migration.name))
         }
-        for agent in settings.agents {
-            try await repository.applyAgent(workspace: agent.workspace, name: agent.name, runtime: agent.runtime)
-        }
-        for installation in settings.installations {
-            let (_, isActive) = try await repository.applyInstallation(installation)
-            if !isActive { logger.log(.installationRevoked(installation.appID)) }
+        try await applyConfiguration(agents: settings.agents, installations: settings.installations)
+    }
+
+    /// Applies what a configuration that was read again says of agents, installations and sealing keys. What did not change
+    /// goes on undisturbed.
+    /// - Throws: `PostgresError`; then nothing was applied.
+    package func reload(_ new: GatewaySettings) async throws {
+        try await applyConfiguration(agents: new.agents, installations: new.installations)
+        await hub.withLock { $0 }?.update(CredentialSource(new.installations, keys: new.sealing))
+    }
+
+    /// What the file made and names no longer is revoked or archived; what commands made is left alone.
+    private func applyConfiguration(agents: [AgentSettings], installations: [InstallationSettings]) async throws {
+        for change in try await repository.applyConfiguration(agents: agents, installations: installations) {
+            logger.log(.configurationApplied(change))
         }
     }
 
@@ -88,6 +99,7 @@ package final class Gateway: Sendable {
         let listener = Listener(
             url: settings.databaseURL, channels: ["gateway_outbox", "gateway_installation", "gateway_window"])
 
+        self.hub.withLock { $0 = hub }
         let hubTask = Task { await hub.run() }
         let senderTask = Task { await sender.run() }
         let sideTasks = [

@@ -9,6 +9,8 @@ package struct GatewaySettings: Sendable {
     package var installations: [InstallationSettings]
     package var batching = Batching()
     package var lease = LeaseTiming()
+    /// What app secrets in the database are sealed with.
+    package var sealing = SealingKeys()
     package var network = NetworkSettings()
     package var longConnection = LongConnectionSettings()
     package var shutdownTimeout: Duration = .seconds(15)

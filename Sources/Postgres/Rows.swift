@@ -94,6 +94,14 @@ extension String: PostgresDecodable {
     }
 }
 
+/// bytea.
+extension [UInt8]: PostgresDecodable {
+    package init?(postgresBytes bytes: ArraySlice<UInt8>, oid: UInt32) {
+        guard oid == 17 else { return nil }
+        self = Array(bytes)
+    }
+}
+
 extension UUID: PostgresDecodable {
     package init?(postgresBytes bytes: ArraySlice<UInt8>, oid: UInt32) {
         guard oid == 2950, bytes.count == 16 else { return nil }

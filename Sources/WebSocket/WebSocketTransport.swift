@@ -25,7 +25,7 @@ package struct WebSocketLimits: Sendable, Equatable {
     }
 }
 
-package struct WebSocketOptions: Sendable {
+package struct WebSocketOptions: Sendable, Equatable {
     package var limits = WebSocketLimits()
     /// What may wait behind a write that makes no progress; more ends the connection.
     package var maxUnsentBytes = 4 << 20

@@ -14,8 +14,14 @@ struct LarkGateway {
           check --config FILE            validate the file, the database, the credentials; change nothing
           migrate --config FILE          bring the schema up to date (run does it too)
           status --config FILE           installations, windows, queue and outbox, from the database
+          installation list|add|set-secret|revoke|restore|reseal --config FILE
+                                         bots; a running gateway hears of it at once
+          agent list|set-runtime|set-offline|archive|restore --config FILE
+                                         who answers
           member approve CODE --config FILE [--name NAME]
                                          let the person in who was shown this code
+          member list|remove --config FILE
+                                         who may talk to the bots
           worker --config FILE --runtime NAME [--concurrency N] [--timeout 10m] -- COMMAND ARGS
                                          run COMMAND per task: conversation on stdin, reply from stdout
           simulate --listen 127.0.0.1:PORT [--app ID:SECRET]
@@ -41,6 +47,8 @@ struct LarkGateway {
             case "check": return try await CheckCommand.run(rest)
             case "migrate": return try await MigrateCommand.run(rest)
             case "status": return try await StatusCommand.run(rest)
+            case "installation": return try await InstallationCommand.run(rest)
+            case "agent": return try await AgentCommand.run(rest)
             case "member": return try await MemberCommand.run(rest)
             case "worker": return try await WorkerCommand.run(rest)
             case "simulate": return try await SimulateCommand.run(rest)

@@ -17,23 +17,37 @@ actor Hub {
     }
 
     private struct Owned {
-        let supervisor: InstallationSupervisor
-        let task: Task<Void, Never>
+        let lease: Lease
+        let appID: String
+        let revision: Int64
+        /// nil: its secret can't be had.
+        let supervisor: InstallationSupervisor?
+        let task: Task<Void, Never>?
+        /// Its connection is being ended in order.
         var isLeaving = false
+
+        /// What it got is stored and acked, and its connection is closed.
+        func end(_ dispatcher: Dispatcher) async {
+            await supervisor?.drain()
+            await dispatcher.drain()
+            task?.cancel()
+            await task?.value
+        }
     }
 
     private let parts: Parts
     private let identity: ReplicaIdentity
-    private let settings: [String: InstallationSettings]
     private let timing: LeaseTiming
     private let http: HTTPExchange
     private let longConnection: LongConnectionSettings
     private let board: ConnectionBoard
     private let handshakes = Gate(limit: 20)
     private let handovers = Gate(limit: 20)
+    private var source: CredentialSource
     private var owned: [InstallationID: Owned] = [:]
     private var isStopping = false
     private var lastHeldElsewhere: [String] = []
+    private var lastLocked: [String: String] = [:]
     /// The apps of what is owned, for the messenger.
     private nonisolated let apps = Mutex([InstallationID: OpenAPIClient]())
     /// Rung when leases may be free, or may be wanted or revoked.
@@ -46,7 +60,7 @@ actor Hub {
     init(parts: Parts, identity: ReplicaIdentity, settings: GatewaySettings) {
         self.parts = parts
         self.identity = identity
-        self.settings = Dictionary(settings.installations.map { ($0.appID, $0) }, uniquingKeysWith: { $1 })
+        source = CredentialSource(settings.installations, keys: settings.sealing)
         timing = settings.lease
         http = HTTPExchange(settings: settings.network)
         longConnection = settings.longConnection
@@ -75,7 +89,7 @@ actor Hub {
     /// Nothing more is received on any connection, and none is made.
     func stopReceiving() async {
         isStopping = true
-        for owned in owned.values { await owned.supervisor.drain() }
+        for owned in owned.values { await owned.supervisor?.drain() }
     }
 
     /// Ends every connection, and waits for their end.
@@ -83,8 +97,19 @@ actor Hub {
         isStopping = true
         let ending = owned
         owned = [:]
-        for owned in ending.values { owned.task.cancel() }
-        for owned in ending.values { await owned.task.value }
+        for owned in ending.values { owned.task?.cancel() }
+        for owned in ending.values { await owned.task?.value }
+    }
+
+    /// Secrets and keys have changed, perhaps: connections whose credentials did are made again.
+    func update(_ new: CredentialSource) async {
+        let old = source
+        source = new
+        let changed = owned.values.filter {
+            old.configured[$0.appID] != new.configured[$0.appID] || $0.supervisor == nil
+        }
+        await reload(changed.map(\.lease.installation))
+        lookNow()
     }
 
     // MARK: Taking leases
@@ -108,13 +133,12 @@ actor Hub {
 
     /// Takes what is free, reads its open windows back, and connects it.
     private func scan() async throws {
-        let known = Set(owned.values.map(\.supervisor.settings.appID))
-        let missing = settings.keys.filter { !known.contains($0) }
-        guard !missing.isEmpty, !isStopping else { return }
-        let holders = try await parts.repository.leaseHolders(ofApps: missing)
+        guard !isStopping else { return }
+        let apps = Array(source.configured.keys)
+        let holders = try await parts.repository.leaseHolders()
         let acquired = try await parts.repository.takeLeases(
-            holder: identity.name, deadHolders: holders.filter(identity.knowsDead), appIDs: missing, ttl: timing.ttl,
-            grace: timing.grace)
+            holder: identity.name, deadHolders: holders.filter(identity.knowsDead), appIDs: apps,
+            keyIDs: source.keys.ids, used: Array(owned.keys), ttl: timing.ttl, grace: timing.grace)
         for installation in acquired {
             parts.leases.insert(installation.lease)
             parts.logger.log(.leaseAcquired(installation.lease, appID: installation.appID))
@@ -127,25 +151,82 @@ actor Hub {
             if !windows.isEmpty { parts.logger.log(.windowsRestored(windows.count)) }
         }
         for installation in acquired { connect(installation) }
-        let elsewhere = missing.filter { app in !acquired.contains { $0.appID == app } }.sorted()
+        let mine = Set(owned.values.map(\.appID))
+        let elsewhere = apps.filter { !mine.contains($0) }.sorted()
         if elsewhere != lastHeldElsewhere, !elsewhere.isEmpty {
             parts.logger.log(.leaseHeldElsewhere(appIDs: elsewhere))
         }
         lastHeldElsewhere = elsewhere
+        try await lookForLockedSecrets(apps)
     }
 
-    private func connect(_ installation: AcquiredInstallation) {
-        guard let settings = settings[installation.appID], !isStopping else { return }
+    /// Says once which installations nobody with our keys can connect.
+    private func lookForLockedSecrets(_ apps: [String]) async throws {
+        let locked = Dictionary(
+            try await parts.repository.lockedSecrets(appIDs: apps, keyIDs: source.keys.ids)
+                .map { ($0.appID, $0.keyID) }, uniquingKeysWith: { $1 })
+        for (app, key) in locked.sorted(by: { $0.key < $1.key }) where lastLocked[app] != key {
+            parts.logger.log(.secretLocked(appID: app, reason: "\(CredentialsMissing(keyID: key))"))
+        }
+        lastLocked = locked
+    }
+
+    private func connect(_ row: InstallationRow) {
+        guard !isStopping else { return }
+        if let before = owned[row.lease.installation] {
+            before.task?.cancel()
+            board.remove(before.lease)
+        }
+        let credentials: AppCredentials
+        do {
+            credentials = try source.credentials(of: row)
+        } catch {
+            parts.logger.log(.secretLocked(appID: row.appID, reason: "\(error)"))
+            board.set(.refused(reason: "\(error)", retryAt: .now), of: row.lease)
+            owned[row.lease.installation] = Owned(
+                lease: row.lease, appID: row.appID, revision: row.revision, supervisor: nil, task: nil)
+            return
+        }
         let supervisor = InstallationSupervisor(
-            settings: settings, lease: installation.lease, bot: installation.bot, transport: parts.transport,
+            credentials: credentials, lease: row.lease, bot: row.bot, transport: parts.transport,
             longConnection: longConnection, http: http, dispatcher: parts.dispatcher, repository: parts.repository,
             board: board, handshakes: handshakes, logger: parts.logger, metrics: parts.metrics)
-        apps.withLock { $0[installation.lease.installation] = supervisor.api }
-        if let before = owned[installation.lease.installation] {
-            before.task.cancel()
-            board.remove(before.supervisor.lease)
+        apps.withLock { $0[row.lease.installation] = supervisor.api }
+        owned[row.lease.installation] = Owned(
+            lease: row.lease, appID: row.appID, revision: row.revision, supervisor: supervisor,
+            task: Task { await supervisor.run() })
+    }
+
+    /// Makes connections again whose credentials are not those in use any more; the others go on.
+    private func reload(_ installations: [InstallationID]) async {
+        guard !installations.isEmpty else { return }
+        do {
+            let rows = try await parts.repository.loadInstallations(installations)
+            await withDiscardingTaskGroup { group in
+                for row in rows { group.addTask { await self.renewCredentials(row) } }
+            }
+        } catch {
+            // The next look finds the revision unchanged here, and tries again.
+            parts.outages.failed("load_installations", error)
         }
-        owned[installation.lease.installation] = Owned(supervisor: supervisor, task: Task { await supervisor.run() })
+    }
+
+    private func renewCredentials(_ row: InstallationRow) async {
+        guard let known = owned[row.lease.installation], known.lease == row.lease, !known.isLeaving else { return }
+        if let used = known.supervisor?.credentials, let credentials = try? source.credentials(of: row),
+            used == credentials
+        {
+            owned[row.lease.installation] = Owned(
+                lease: known.lease, appID: known.appID, revision: row.revision, supervisor: known.supervisor,
+                task: known.task)
+            return
+        }
+        owned[row.lease.installation]?.isLeaving = true
+        await known.end(parts.dispatcher)
+        // It may have been lost meanwhile.
+        guard owned[row.lease.installation]?.lease == row.lease else { return }
+        parts.logger.log(.credentialsChanged(appID: row.appID))
+        connect(row)
     }
 
     // MARK: Holding leases
@@ -178,7 +259,7 @@ actor Hub {
                 renewAt = .now + min(.seconds(1), timing.renewEvery)
                 // One renewal's time is the margin.
                 guard ContinuousClock.now + timing.renewEvery > trustedUntil else { continue }
-                for lease in owned.values.map(\.supervisor.lease) {
+                for lease in owned.values.map(\.lease) {
                     lose(lease, reason: "it could not be renewed in time")
                 }
             }
@@ -188,10 +269,14 @@ actor Hub {
     /// What the database says that we hold is what we go on with.
     private func reconcile(_ held: [HeldLease]) {
         let leases = Set(held.map(\.lease))
-        for lease in owned.values.map(\.supervisor.lease) where !leases.contains(lease) {
+        for lease in owned.values.map(\.lease) where !leases.contains(lease) {
             lose(lease, reason: "another replica holds it, or it was revoked")
         }
         guard !isStopping else { return }
+        let changed = held.filter { held in
+            owned[held.lease.installation].map { $0.revision != held.revision && !$0.isLeaving } ?? false
+        }
+        if !changed.isEmpty { Task { await reload(changed.map(\.lease.installation)) } }
         for wanted in held where wanted.isWanted && owned[wanted.lease.installation]?.isLeaving == false {
             owned[wanted.lease.installation]?.isLeaving = true
             Task { try? await handovers.pass { await self.handOver(wanted.lease) } }
@@ -201,24 +286,21 @@ actor Hub {
     /// Ends the connection; nothing more is acked or written under this lease.
     func lose(_ lease: Lease, reason: String) {
         guard let loser = forget(lease) else { return }
-        loser.task.cancel()
-        parts.logger.log(.leaseLost(lease, appID: loser.supervisor.settings.appID, reason: reason))
+        loser.task?.cancel()
+        parts.logger.log(.leaseLost(lease, appID: loser.appID, reason: reason))
         scanNow.ring()
     }
 
     /// Gives a lease to the replica that wants it, in order: what was received is stored and acked, the connection ends,
     /// and only then the other one begins. Open windows are the other's: they stand in the database.
     private func handOver(_ lease: Lease) async {
-        guard let leaving = owned[lease.installation], leaving.supervisor.lease == lease, !isStopping else { return }
-        await leaving.supervisor.drain()
-        await parts.dispatcher.drain()
+        guard let leaving = owned[lease.installation], leaving.lease == lease, !isStopping else { return }
+        await leaving.end(parts.dispatcher)
         // It may have been lost meanwhile.
         guard !isStopping, forget(lease) != nil else { return }
-        leaving.task.cancel()
-        await leaving.task.value
         do {
             try await parts.repository.releaseLease(lease, holder: identity.name)
-            parts.logger.log(.leaseHandedOver(lease, appID: leaving.supervisor.settings.appID))
+            parts.logger.log(.leaseHandedOver(lease, appID: leaving.appID))
         } catch {
             // Still ours in the database: the next scan takes it again.
             parts.outages.failed("release_lease", error)
@@ -227,7 +309,7 @@ actor Hub {
     }
 
     private func forget(_ lease: Lease) -> Owned? {
-        guard let found = owned[lease.installation], found.supervisor.lease == lease else { return nil }
+        guard let found = owned[lease.installation], found.lease == lease else { return nil }
         owned[lease.installation] = nil
         apps.withLock { $0[lease.installation] = nil }
         parts.leases.remove(lease)

@@ -6,7 +6,7 @@ import WebSocket
 
 /// Keeps one installation connected for as long as this replica owns it.
 actor InstallationSupervisor {
-    nonisolated let settings: InstallationSettings
+    nonisolated let credentials: AppCredentials
     nonisolated let lease: Lease
     nonisolated let api: OpenAPIClient
 
@@ -25,20 +25,21 @@ actor InstallationSupervisor {
     private var isStopping = false
 
     init(
-        settings: InstallationSettings, lease: Lease, bot: BotIdentity, transport: any WebSocketTransport,
+        credentials: AppCredentials, lease: Lease, bot: BotIdentity, transport: any WebSocketTransport,
         longConnection: LongConnectionSettings, http: HTTPExchange, dispatcher: Dispatcher, repository: Repository,
         board: ConnectionBoard, handshakes: Gate, logger: Logger, metrics: Metrics
     ) {
-        self.settings = settings
+        self.credentials = credentials
         self.lease = lease
         self.bot = KnownBot(bot)
         self.transport = transport
         self.longConnection = longConnection
-        bootstrap = EndpointBootstrap(domain: settings.domain, http: http)
+        bootstrap = EndpointBootstrap(domain: credentials.domain, http: http)
         api = OpenAPIClient(
-            domain: settings.domain, appID: settings.appID, appSecret: settings.appSecret, http: http)
+            domain: credentials.domain, appID: credentials.appID, appSecret: credentials.appSecret, http: http)
         receiver = DeliveryReceiver(
-            appID: settings.appID, lease: lease, bot: self.bot, dispatcher: dispatcher, logger: logger, metrics: metrics
+            appID: credentials.appID, lease: lease, bot: self.bot, dispatcher: dispatcher, logger: logger,
+            metrics: metrics
         )
         self.repository = repository
         self.board = board
@@ -89,9 +90,9 @@ actor InstallationSupervisor {
                 let goesOn = !Task.isCancelled && !isStopping
                 show(.backingOff(reason: "\(end)", retryAt: .now + wait))
                 logger.log(
-                    .connectionClosed(appID: settings.appID, end, lived: lived, retryIn: goesOn ? wait : nil))
+                    .connectionClosed(appID: credentials.appID, end, lived: lived, retryIn: goesOn ? wait : nil))
                 if goesOn, let count = ends.ended(now: start.duration(to: .now)) {
-                    logger.log(.connectionUnstable(appID: settings.appID, ends: count, within: EndRate.window))
+                    logger.log(.connectionUnstable(appID: credentials.appID, ends: count, within: EndRate.window))
                 }
             } catch ConnectFailure.refused(let code, let reason) {
                 wait = policy.refused()
@@ -99,13 +100,13 @@ actor InstallationSupervisor {
                 // Once, not every five minutes.
                 if lastRefusal != reason {
                     logger.log(
-                        .installationRefused(appID: settings.appID, code: code, reason: reason, retryIn: wait))
+                        .installationRefused(appID: credentials.appID, code: code, reason: reason, retryIn: wait))
                 }
                 lastRefusal = reason
             } catch ConnectFailure.retryable(let reason, let busy) {
                 wait = policy.failed(busy: busy, using: &random)
                 show(.backingOff(reason: reason, retryAt: .now + wait))
-                logger.log(.connectionFailed(appID: settings.appID, reason: reason, retryIn: wait))
+                logger.log(.connectionFailed(appID: credentials.appID, reason: reason, retryIn: wait))
             } catch {
                 // Cancelled, the one error left.
                 return
@@ -122,13 +123,13 @@ actor InstallationSupervisor {
 
     private func connect() async throws -> LongConnection {
         try await handshakes.pass { [self] in
-            let endpoint = try await bootstrap.fetch(appID: settings.appID, appSecret: settings.appSecret)
+            let endpoint = try await bootstrap.fetch(appID: credentials.appID, appSecret: credentials.appSecret)
             await learn(endpoint.config)
             let connection = try await LongConnection.connect(
                 to: endpoint, transport: transport, settings: longConnection,
                 receive: { [receiver] delivery, connection in await receiver.receive(delivery, on: connection) },
                 dropped: { [receiver] frame in receiver.dropped(frame) })
-            logger.log(.connectionOpened(appID: settings.appID, serviceID: endpoint.serviceID))
+            logger.log(.connectionOpened(appID: credentials.appID, serviceID: endpoint.serviceID))
             return connection
         }
     }
@@ -157,10 +158,10 @@ actor InstallationSupervisor {
         do {
             let found = try await api.botIdentity()
             bot.learn(found)
-            logger.log(.botIdentified(appID: settings.appID, found))
+            logger.log(.botIdentified(appID: credentials.appID, found))
             try await repository.saveBotIdentity(found, of: lease.installation)
         } catch {
-            if !Task.isCancelled { logger.log(.botIdentityUnknown(appID: settings.appID, error)) }
+            if !Task.isCancelled { logger.log(.botIdentityUnknown(appID: credentials.appID, error)) }
         }
         return isIdentified
     }

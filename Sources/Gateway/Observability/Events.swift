@@ -56,10 +56,52 @@ extension LogEvent {
 
     // MARK: Installations and leases
 
-    static func installationRevoked(_ appID: String) -> Self {
+    package static func configurationReloaded(installations: Int, keysForRestart: [String]) -> Self {
         Self(
-            .warning, "installation.revoked",
-            [("app_id", .text(appID)), ("hint", .text("it stays revoked: remove it from the configuration"))])
+            keysForRestart.isEmpty ? .info : .warning, "configuration.reloaded",
+            [
+                ("installations", .count(installations)),
+                ("needs_restart", keysForRestart.isEmpty ? nil : .text(keysForRestart.joined(separator: " "))),
+            ])
+    }
+
+    package static func configurationRefused(_ error: any Error) -> Self {
+        Self(
+            .error, "configuration.refused",
+            [
+                ("error", .text("\(error)")),
+                ("hint", .text("everything goes on as before; correct the file, and reload")),
+            ])
+    }
+
+    /// What the configuration file changed in the database.
+    static func configurationApplied(_ change: ConfigurationChange) -> Self {
+        let staysRevoked = change.change == "stays_revoked"
+        return Self(
+            staysRevoked ? .warning : .info, "\(change.kind).\(change.change)",
+            [
+                (change.kind == "agent" ? "agent" : "app_id", .text(change.name)),
+                (
+                    "hint",
+                    staysRevoked
+                        ? .text("a command revoked it: lark-gateway installation restore, or take it out of the file")
+                        : nil
+                ),
+            ])
+    }
+
+    /// Nobody here can connect it.
+    static func secretLocked(appID: String, reason: String) -> Self {
+        Self(
+            .error, "installation.secret_locked",
+            [
+                ("app_id", .text(appID)), ("reason", .text(reason)),
+                ("hint", .text("give the key in sealing.key or sealing.previous, or set the secret anew")),
+            ])
+    }
+
+    static func credentialsChanged(appID: String) -> Self {
+        Self(.info, "installation.credentials_changed", [("app_id", .text(appID))])
     }
 
     static func leaseAcquired(_ lease: Lease, appID: String) -> Self {

@@ -2,37 +2,55 @@ import AsyncRuntime
 import Lark
 import Postgres
 
-/// An installation that this replica owns since now.
-struct AcquiredInstallation: Sendable {
+/// What this replica needs to connect an installation that it owns.
+struct InstallationRow: Sendable {
     let lease: Lease
     let appID: String
+    /// Grows with every change that the connection has to know of.
+    let revision: Int64
+    let domain: String
+    let sealedSecret: [UInt8]?
+    let sealedKeyID: String?
     let bot: BotIdentity
 }
 
 /// A lease that this replica still owns.
 struct HeldLease: Sendable {
     let lease: Lease
+    let revision: Int64
     /// A replica that lives and has less than its share asks for it.
     let isWanted: Bool
 }
 
 extension Repository {
-    func leaseHolders(ofApps appIDs: [String]) async throws -> [String] {
-        try await run(SQL.listLeaseHolders, [.textArray(appIDs)]).map { try $0.value("lease_holder") }
+    func leaseHolders() async throws -> [String] {
+        try await run(SQL.listLeaseHolders, []).map { try $0.value("lease_holder") }
     }
 
-    /// Takes what is free of the apps, up to this replica's share, and asks the others for what is missing to it.
+    /// Takes what is free of what this replica can connect, up to its share, and asks the others for what is missing to it.
     /// - Parameter grace: what nobody took for so long is taken beyond the share.
+    /// - Parameter used: what the holder has already.
     func takeLeases(
-        holder: String, deadHolders: [String], appIDs: [String], ttl: Duration, grace: Duration
-    ) async throws -> [AcquiredInstallation] {
+        holder: String, deadHolders: [String], appIDs: [String], keyIDs: [String] = [], used: [InstallationID] = [],
+        ttl: Duration, grace: Duration
+    ) async throws -> [InstallationRow] {
         try await run(
             SQL.takeLeases,
-            [.text(holder), .textArray(deadHolders), .textArray(appIDs), .interval(ttl), .interval(grace)]
-        ).map { row in
-            AcquiredInstallation(
-                lease: try Self.lease(row), appID: try row.value("app_id"),
-                bot: BotIdentity(openID: try row.optional("bot_open_id"), unionID: try row.optional("bot_union_id")))
+            [
+                .text(holder), .textArray(deadHolders), .textArray(appIDs), .textArray(keyIDs),
+                .intArray(used.map(\.rawValue)), .interval(ttl), .interval(grace),
+            ]
+        ).map(Self.installationRow)
+    }
+
+    func loadInstallations(_ ids: [InstallationID]) async throws -> [InstallationRow] {
+        try await run(SQL.loadInstallations, [.intArray(ids.map(\.rawValue))]).map(Self.installationRow)
+    }
+
+    /// - Returns: active installations that nobody with these apps and keys can connect, and the key of each.
+    func lockedSecrets(appIDs: [String], keyIDs: [String]) async throws -> [(appID: String, keyID: String)] {
+        try await run(SQL.listLockedSecrets, [.textArray(appIDs), .textArray(keyIDs)]).map {
+            (try $0.value("app_id"), try $0.value("sealed_key_id"))
         }
     }
 
@@ -76,7 +94,17 @@ extension Repository {
     }
 
     private static func heldLease(_ row: Row) throws -> HeldLease {
-        HeldLease(lease: try lease(row), isWanted: try row.optional("is_wanted") ?? false)
+        HeldLease(
+            lease: try lease(row), revision: try row.value("revision"), isWanted: try row.optional("is_wanted") ?? false
+        )
+    }
+
+    private static func installationRow(_ row: Row) throws -> InstallationRow {
+        InstallationRow(
+            lease: try lease(row), appID: try row.value("app_id"), revision: try row.value("revision"),
+            domain: try row.value("domain"), sealedSecret: try row.optional("sealed_secret"),
+            sealedKeyID: try row.optional("sealed_key_id"),
+            bot: BotIdentity(openID: try row.optional("bot_open_id"), unionID: try row.optional("bot_union_id")))
     }
 
     private static func lease(_ row: Row) throws -> Lease {

@@ -8,6 +8,8 @@ enum SQL {
     static let loadOverdueWindows = statement("load_overdue_windows", PackageResources.load_overdue_windows_sql)
     static let listLeaseHolders = statement("list_lease_holders", PackageResources.list_lease_holders_sql)
     static let takeLeases = statement("take_leases", PackageResources.take_leases_sql)
+    static let loadInstallations = statement("load_installations", PackageResources.load_installations_sql)
+    static let listLockedSecrets = statement("list_locked_secrets", PackageResources.list_locked_secrets_sql)
     static let holdLeases = statement("hold_leases", PackageResources.hold_leases_sql)
     static let checkLeases = statement("check_leases", PackageResources.check_leases_sql)
     static let releaseLease = statement("release_lease", PackageResources.release_lease_sql)
@@ -19,8 +21,19 @@ enum SQL {
     static let makeBindingCode = statement("make_binding_code", PackageResources.make_binding_code_sql)
     static let approveCode = statement("approve_code", PackageResources.approve_code_sql)
     static let saveBotIdentity = statement("save_bot_identity", PackageResources.save_bot_identity_sql)
+    static let applyConfiguration = statement("apply_configuration", PackageResources.apply_configuration_sql)
     static let applyAgent = statement("apply_agent", PackageResources.apply_agent_sql)
     static let applyInstallation = statement("apply_installation", PackageResources.apply_installation_sql)
+    static let addInstallation = statement("add_installation", PackageResources.add_installation_sql)
+    static let revokeInstallation = statement("revoke_installation", PackageResources.revoke_installation_sql)
+    static let restoreInstallation = statement("restore_installation", PackageResources.restore_installation_sql)
+    static let putSecret = statement("put_secret", PackageResources.put_secret_sql)
+    static let listSealedSecrets = statement("list_sealed_secrets", PackageResources.list_sealed_secrets_sql)
+    static let listAgents = statement("list_agents", PackageResources.list_agents_sql)
+    static let setAgentRuntime = statement("set_agent_runtime", PackageResources.set_agent_runtime_sql)
+    static let archiveAgent = statement("archive_agent", PackageResources.archive_agent_sql)
+    static let listMembers = statement("list_members", PackageResources.list_members_sql)
+    static let removeMember = statement("remove_member", PackageResources.remove_member_sql)
     static let measureTable = statement("measure_table", PackageResources.measure_table_sql)
     static let pruneDedup = statement("prune_dedup", PackageResources.prune_dedup_sql)
     static let pruneAudit = statement("prune_audit", PackageResources.prune_audit_sql)
@@ -48,6 +61,7 @@ package enum GatewaySchema {
             migration(6, "configuration", PackageResources._06_configuration_sql),
             migration(7, "set_based", PackageResources._07_set_based_sql),
             migration(8, "hub", PackageResources._08_hub_sql),
+            migration(9, "administration", PackageResources._09_administration_sql),
         ],
         // "larkgate" in ASCII.
         lockKey: 0x6c61_726b_6761_7465)

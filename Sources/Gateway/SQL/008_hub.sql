@@ -7,6 +7,8 @@ CREATE TABLE gateway.replica (
 );
 
 ALTER TABLE gateway.installation
+    -- Which key the secret is sealed with.
+    ADD sealed_key_id text,
     -- Grows with every change that its connection has to know of.
     ADD revision bigint NOT NULL DEFAULT 0,
     -- The replica that has less than its share and asks the holder for this one.
@@ -66,17 +68,19 @@ RETURNS TABLE (installation_id bigint, generation bigint, revision bigint, is_wa
     WHERE i.lease_holder = p_holder AND i.status = 'active'
 $$;
 
--- Takes over what is free of the apps that the holder knows: up to its share, and what nobody else took for p_grace; also
--- what it holds already and asks for again because it did not get to use it. Free is what nobody holds, or whose lease
--- ran out, or whose holder is known to be dead, unless another replica is about to take it. FOR UPDATE waits until every
--- write under the old generation has ended; none can begin after it.
+-- Takes over what is free of what the holder can connect (it knows the app's secret, or a key that the secret is sealed
+-- with): up to its share, and what nobody else took for p_grace; also what it holds already and does not use. Free is
+-- what nobody holds, or whose lease ran out, or whose holder is known to be dead, unless another replica is about to take
+-- it. FOR UPDATE waits until every write under the old generation has ended; none can begin after it.
 --
 -- A replica that has less than its share then asks those that have more than theirs: they hand over what it wants.
 -- Returns what it took.
 CREATE FUNCTION gateway.take_leases(
-    p_holder text, p_dead_holders text[], p_app_ids text[], p_ttl interval, p_grace interval
+    p_holder text, p_dead_holders text[], p_app_ids text[], p_key_ids text[], p_used bigint[], p_ttl interval,
+    p_grace interval
 ) RETURNS TABLE (
-    installation_id bigint, app_id text, generation bigint, revision bigint, bot_open_id text, bot_union_id text
+    installation_id bigint, app_id text, generation bigint, revision bigint, domain text, sealed_secret bytea,
+    sealed_key_id text, bot_open_id text, bot_union_id text
 ) LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
@@ -92,7 +96,7 @@ BEGIN
     ON CONFLICT (holder) DO UPDATE SET expires_at = EXCLUDED.expires_at;
     DELETE FROM gateway.replica r WHERE r.expires_at < v_now - interval '1 hour' OR r.holder = ANY (p_dead_holders);
     SELECT count(*) INTO v_replicas FROM gateway.replica r WHERE r.expires_at > v_now;
-    SELECT count(*), count(*) FILTER (WHERE i.lease_holder = p_holder AND i.app_id <> ALL (p_app_ids))
+    SELECT count(*), count(*) FILTER (WHERE i.lease_holder = p_holder AND i.id = ANY (p_used))
         INTO v_active, v_held FROM gateway.installation i WHERE i.status = 'active';
     v_share := ceil(v_active::numeric / v_replicas);
 
@@ -105,7 +109,8 @@ BEGIN
                  WHEN i.lease_expires_at < v_now THEN i.lease_expires_at ELSE v_now END AS since
         FROM gateway.installation i
         LEFT JOIN gateway.replica r ON r.holder = i.wanted_by AND r.expires_at > v_now
-        WHERE i.app_id = ANY (p_app_ids) AND i.status = 'active'
+        WHERE (i.app_id = ANY (p_app_ids) OR i.sealed_key_id = ANY (p_key_ids)) AND i.status = 'active'
+            AND i.id <> ALL (p_used)
             AND (i.lease_holder IS NULL OR i.lease_holder = p_holder OR i.lease_expires_at < v_now
                 OR i.lease_holder = ANY (p_dead_holders))
     ), chosen AS (
@@ -126,7 +131,8 @@ BEGIN
         lease_expires_at = clock_timestamp() + p_ttl, wanted_by = NULL,
         connection_state = 'connecting', connection_reason = NULL, connection_since = v_now, connection_retry_at = NULL
     FROM locked l WHERE i.id = l.id
-    RETURNING i.id, i.app_id, i.lease_generation, i.revision, i.bot_open_id, i.bot_union_id;
+    RETURNING i.id, i.app_id, i.lease_generation, i.revision, i.domain, i.sealed_secret, i.sealed_key_id, i.bot_open_id,
+        i.bot_union_id;
 
     -- The share rounded down: who has that many wishes for nothing any more, so nothing goes to and fro.
     v_fair := v_active / v_replicas;
@@ -147,7 +153,8 @@ BEGIN
             FROM loaded l
             JOIN gateway.installation i ON i.lease_holder = l.lease_holder
             LEFT JOIN gateway.replica r ON r.holder = i.wanted_by AND r.expires_at > v_now
-            WHERE l.excess > 0 AND i.status = 'active' AND i.app_id = ANY (p_app_ids) AND r.holder IS NULL
+            WHERE l.excess > 0 AND i.status = 'active' AND r.holder IS NULL
+                AND (i.app_id = ANY (p_app_ids) OR i.sealed_key_id = ANY (p_key_ids))
         ), chosen AS (
             SELECT i.id FROM gateway.installation i
             JOIN (SELECT o.id FROM offered o WHERE o.n <= o.excess ORDER BY o.n, o.id LIMIT v_fair - v_held - v_wishes) o ON o.id = i.id

@@ -1,3 +1,2 @@
--- Who holds the leases of the apps $1.
-SELECT DISTINCT lease_holder FROM gateway.installation
-WHERE app_id = ANY ($1) AND lease_holder IS NOT NULL
+-- Who holds leases.
+SELECT DISTINCT lease_holder FROM gateway.installation WHERE lease_holder IS NOT NULL AND status = 'active'

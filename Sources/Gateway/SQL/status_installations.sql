@@ -1,6 +1,6 @@
 -- One row per installation: who it is, who holds its lease, and what that one says about the connection.
 SELECT i.app_id, w.name AS workspace, a.name AS agent, a.runtime_id, a.archived_at IS NOT NULL AS archived, i.status,
-    i.access, i.lease_holder, i.lease_generation,
+    i.access, i.origin, i.sealed_key_id, i.lease_holder, i.lease_generation,
     (i.lease_expires_at > clock_timestamp()) IS TRUE AS is_held,
     CASE WHEN i.lease_expires_at > clock_timestamp() THEN i.connection_state END AS connection_state, i.connection_reason,
     ceil(extract(epoch FROM clock_timestamp() - i.connection_since) * 1000)::bigint AS connection_age_ms,

@@ -1,7 +1,7 @@
 /// The rules of one long connection after the handshake, without I/O: pings, pongs, parts, silence. Time comes in with
 /// each input.
 package struct LongConnectionMachine: Sendable {
-    package struct Rules: Sendable {
+    package struct Rules: Sendable, Equatable {
         /// A ping that has had no frame at all after it for this long ends the connection.
         package var pongPatience: Duration = .seconds(30)
         /// Stands behind the pings: no frame for this long ends the connection.

@@ -22,13 +22,7 @@ enum StatusCommand {
                 "\(row.outboxDead)",
             ]
         }
-        for row in [head] + rows {
-            let cells = row.enumerated().map { column, cell in
-                let width = ([head] + rows).map { $0[column].count }.max() ?? 0
-                return cell + String(repeating: " ", count: width - cell.count)
-            }
-            print(cells.joined(separator: "  "))
-        }
+        Table.print(head, rows)
         for row in installations where row.isHeld {
             print("\(row.appID) is owned by \(row.holder ?? "")\(describeConnection(row))")
         }

@@ -17,6 +17,21 @@ enum Database {
         return PrivatePostgres(directory: directory + "/postgres")
     }
 
+    /// For commands that change or look at a running gateway's database.
+    static func withRepository(
+        _ configuration: Configuration, _ body: (Repository) async throws -> Int32
+    ) async throws -> Int32 {
+        let pool = Pool(url: try url(configuration), size: 1)
+        do {
+            let status = try await body(Repository(pool: pool))
+            await pool.close()
+            return status
+        } catch {
+            await pool.close()
+            throw error
+        }
+    }
+
     /// For commands that use a running gateway's database: where it is, without starting anything.
     static func url(_ configuration: Configuration) throws -> String {
         if let url = configuration.databaseURL { return url }

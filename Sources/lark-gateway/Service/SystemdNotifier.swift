@@ -14,6 +14,13 @@ struct SystemdNotifier: Sendable {
     }
 
     func ready(_ status: String) { send("READY=1\nSTATUS=\(status)") }
+    /// `ready` says when it is done.
+    func reloading() {
+        var time = timespec()
+        clock_gettime(CLOCK_MONOTONIC, &time)
+        send("RELOADING=1\nMONOTONIC_USEC=\(time.tv_sec * 1_000_000 + time.tv_nsec / 1_000)")
+    }
+
     func stopping() { send("STOPPING=1\nSTATUS=flushing and closing") }
     func watchdog() { send("WATCHDOG=1") }
 

@@ -27,11 +27,10 @@ struct LeaseModelTests {
 
         /// Takes what is free; the model believes what the database says.
         mutating func scan(_ replica: String, grace: Duration) async throws {
-            // A replica does not ask for what it has; it may have lost it without knowing.
+            // It may have lost some of it without knowing.
             let held = replicas[replica] ?? []
-            let owned = try await appIDs(of: held)
             let taken = try await repository.takeLeases(
-                holder: replica, deadHolders: [], appIDs: apps.filter { !owned.contains($0) }, ttl: ttl, grace: grace)
+                holder: replica, deadHolders: [], appIDs: apps, used: held.map(\.installation), ttl: ttl, grace: grace)
             replicas[replica] = held.union(taken.map(\.lease))
         }
 
@@ -64,14 +63,6 @@ struct LeaseModelTests {
         func setStatus(_ status: String, of app: String) async throws {
             try await repository.pool.run(
                 "UPDATE gateway.installation SET status = $1 WHERE app_id = $2", [.text(status), .text(app)])
-        }
-
-        private func appIDs(of leases: Set<Lease>) async throws -> Set<String> {
-            let ids = leases.map(\.installation.rawValue)
-            let rows = try await repository.pool.query(
-                Statement(name: "apps", sql: "SELECT app_id FROM gateway.installation WHERE id = ANY ($1)"),
-                [.intArray(ids)], deadline: .after(.seconds(20)))
-            return Set(try rows.map { try $0.value("app_id") })
         }
     }
 

@@ -1,0 +1,47 @@
+import Configuration
+import Gateway
+
+/// `agent ...`: who answers. What waits for an agent is looked at anew when it changes.
+enum AgentCommand {
+    static let usage = """
+        agent list | set-runtime WORKSPACE/AGENT RUNTIME | set-offline WORKSPACE/AGENT | archive WORKSPACE/AGENT
+                | restore WORKSPACE/AGENT, each with --config FILE
+        """
+
+    static func run(_ words: [String]) async throws -> Int32 {
+        let arguments = try Arguments(words, known: ["config"])
+        let configuration = try Configuration.load(path: arguments.required("config"))
+        return try await Database.withRepository(configuration) { repository in
+            if arguments.positional == ["list"] { return try await list(repository) }
+            guard arguments.positional.count >= 2 else { throw UsageError(usage) }
+            let named = arguments.positional[1].split(separator: "/", maxSplits: 1).map(String.init)
+            guard named.count == 2 else { throw UsageError("\(arguments.positional[1]): expected WORKSPACE/AGENT") }
+            let isKnown: Bool
+            switch (arguments.positional[0], arguments.positional.count) {
+            case ("set-runtime", 3):
+                isKnown = try await repository.setRuntime(arguments.positional[2], ofAgent: named[1], in: named[0])
+            case ("set-offline", 2):
+                isKnown = try await repository.setRuntime(nil, ofAgent: named[1], in: named[0])
+            case ("archive", 2):
+                isKnown = try await repository.archiveAgent(named[1], in: named[0], isArchived: true)
+            case ("restore", 2):
+                isKnown = try await repository.archiveAgent(named[1], in: named[0], isArchived: false)
+            default: throw UsageError(usage)
+            }
+            print(isKnown ? "done" : "no agent \(arguments.positional[1])")
+            return isKnown ? ExitCode.done : ExitCode.failed
+        }
+    }
+
+    private static func list(_ repository: Repository) async throws -> Int32 {
+        Table.print(
+            ["WORKSPACE/AGENT", "RUNTIME", "BOTS", "FROM"],
+            try await repository.agents().map { row in
+                [
+                    "\(row.workspace)/\(row.name)", row.isArchived ? "archived" : row.runtime ?? "offline",
+                    "\(row.installations)", row.origin,
+                ]
+            })
+        return ExitCode.done
+    }
+}

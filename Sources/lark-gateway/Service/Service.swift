@@ -1,0 +1,131 @@
+import AsyncRuntime
+import Configuration
+import Gateway
+import Postgres
+
+/// The daemon as a service: its Postgres, its gateway and its metrics, from start to stop, and what signals and systemd want
+/// of it.
+struct Service: Sendable {
+    /// Of the configuration file, which a reload reads again.
+    let path: String
+    let configuration: Configuration
+    let stop: AsyncEvent
+    let reloads: ReloadSignal
+    let notifier: SystemdNotifier
+    let logger: Logger
+
+    /// - Returns: the exit code.
+    func serve() async throws -> Int32 {
+        var server: PrivatePostgres?
+        if configuration.databaseURL == nil {
+            let own = try Database.privateServer(configuration)
+            let adopted = try await own.start(deadline: .after(.seconds(120)))
+            logger.log(.postgresStarted(directory: own.directory, adopted: adopted))
+            server = own
+        }
+        let finished: Bool
+        do {
+            finished = try await serve(on: try Database.url(configuration))
+        } catch {
+            try? await server?.stop(deadline: .after(.seconds(30)))
+            throw error
+        }
+        try await server?.stop(deadline: .after(.seconds(30)))
+        logger.log(.gatewayStopped())
+        return finished ? ExitCode.done : ExitCode.failed
+    }
+
+    private func serve(on url: String) async throws -> Bool {
+        let metrics = Metrics()
+        let gateway = Gateway(
+            configuration.gatewaySettings(databaseURL: url),
+            transport: configuration.transportKind.make(network: configuration.network), logger: logger,
+            metrics: metrics)
+        // First, so that a port that is taken ends the start before anything else happened.
+        let metricsServer = try configuration.metrics.map { address in
+            let server = try MetricsServer.start(on: address, gateway: gateway, metrics: metrics)
+            logger.log(.metricsListening(host: address.host, port: server.port))
+            return server
+        }
+        guard try await prepare(gateway) else {
+            await metricsServer?.stop()
+            return true
+        }
+        let sideTasks = [
+            Task { await keepWatchdog() },
+            Task {
+                await stop.wait()
+                if stop.isSet { notifier.stopping() }
+            },
+            Task { await keepReloading(gateway, on: url) },
+        ]
+        let finished = await gateway.run(until: stop) {
+            logger.log(
+                .gatewayStarted(
+                    version: LarkGateway.version, transport: gateway.transportName,
+                    proxy: configuration.network.proxies.https?.address, replica: gateway.replica,
+                    installations: configuration.installations.count))
+            notifier.ready("\(configuration.installations.count) installations")
+        }
+        for task in sideTasks { task.cancel() }
+        await metricsServer?.stop()
+        return finished
+    }
+
+    private func keepWatchdog() async {
+        guard let interval = notifier.watchdogInterval else { return }
+        while !Task.isCancelled {
+            notifier.watchdog()
+            try? await Task.sleep(for: interval)
+        }
+    }
+
+    /// A file that is wrong changes nothing.
+    private func keepReloading(_ gateway: Gateway, on url: String) async {
+        for await _ in reloads.requests {
+            guard !stop.isSet else { return }
+            notifier.reloading()
+            var installations = configuration.installations.count
+            do {
+                let new = try Configuration.load(path: path)
+                try await gateway.reload(new.gatewaySettings(databaseURL: url))
+                installations = new.installations.count
+                logger.log(
+                    .configurationReloaded(
+                        installations: installations, keysForRestart: new.keysForRestart(since: configuration)))
+            } catch {
+                logger.log(.configurationRefused(error))
+            }
+            notifier.ready("\(installations) installations")
+        }
+    }
+
+    /// A database that is away when the machine boots is waited for; one that refuses us is an error.
+    /// - Returns: false when a stop was asked for meanwhile.
+    private func prepare(_ gateway: Gateway) async throws -> Bool {
+        var backoff = Backoff(initial: .seconds(1), maximum: .seconds(15))
+        let patience = Deadline.after(.seconds(30))
+        while !stop.isSet {
+            do {
+                try await gateway.prepare()
+                return true
+            } catch PostgresError.connection(let reason) where !patience.hasPassed && Self.mayPass(reason) {
+                logger.log(.databaseUnavailable(during: "start", PostgresError.connection(reason)))
+                let wait = max(backoff.next(), .milliseconds(500))
+                await withTaskGroup(of: Void.self) { group in
+                    group.addTask { await stop.wait() }
+                    group.addTask { try? await Task.sleep(for: wait) }
+                    await group.next()
+                    group.cancelAll()
+                }
+            }
+        }
+        return false
+    }
+
+    /// What the server itself refuses (no such database, wrong password) stays refused, unless it is just starting.
+    private static func mayPass(_ reason: String) -> Bool {
+        guard reason.contains("FATAL:") else { return true }
+        return ["starting up", "shutting down", "recovery", "too many"].contains { reason.contains($0) }
+    }
+}

@@ -1,0 +1,289 @@
+import AsyncRuntime
+import Foundation
+import Lark
+import LarkSimulator
+import Postgres
+import TestSupport
+import Testing
+
+/// What commands and a reload change while the daemon runs.
+@Suite("Changes while the daemon runs")
+struct AdministrationTests {
+    private static let key = String(repeating: "ab", count: 32)
+    private static let nextKey = String(repeating: "cd", count: 32)
+
+    /// A simulated Lark with two apps, a database, and a configuration file that can be written anew.
+    private struct Place {
+        let simulator: LarkSimulator
+        let apps = [SimulatedApp(id: "cli_a", secret: "secret-a"), SimulatedApp(id: "cli_b", secret: "secret-b")]
+        let url: String
+        let pool: Pool
+        let lark: String
+        let path: String
+
+        init() async throws {
+            simulator = LarkSimulator(apps: apps, timing: Stage.quick)
+            try await simulator.start()
+            lark = await simulator.url
+            url = try await TestPostgres.makeDatabase()
+            pool = Pool(url: url, size: 2, applicationName: "tests")
+            path = try Daemon.file("{}")
+        }
+
+        func write(
+            installations: [String] = [], agents: String = "[]", sealing: String? = AdministrationTests.key,
+            previous: String? = nil, extra: String = ""
+        ) throws {
+            let old = previous.map { #", "previous": ["\#($0)"]"# } ?? ""
+            let keys = sealing.map { #""sealing": {"key": "\#($0)"\#(old)},"# } ?? ""
+            try """
+            {"database_url": "\(url)", \(keys) "agents": \(agents), "installations": [\(installations.joined(separator: ","))],
+             "batching": {"silence_window": "300ms", "max_wait": "2s"}, "metrics": null\(extra)}
+            """.replacingOccurrences(of: #""metrics": null"#, with: #""metrics": {"listen": null}"#)
+                .write(toFile: path, atomically: true, encoding: .utf8)
+        }
+
+        func installation(_ app: String, secret: String, agent: String = "support") -> String {
+            """
+            {"app_id": "\(app)", "app_secret": "\(secret)", "domain": "\(lark)", "workspace": "acme", "agent": "\(agent)",
+             "access": "open"}
+            """
+        }
+
+        func start() async throws -> Daemon {
+            let daemon = try Daemon(["run", "--config", path])
+            let isStarted = try await daemon.logs("gateway.started")
+            #expect(isStarted, "\(daemon.output)")
+            return daemon
+        }
+
+        /// - Returns: what it printed.
+        func command(_ words: String..., environment: [String: String] = [:], status: Int32 = 0) async throws -> String
+        {
+            let command = try Daemon(words + ["--config", path], environment: environment)
+            #expect(await command.ended() == status, "\(command.output)")
+            return command.output
+        }
+
+        func connections(_ count: Int) async -> Bool {
+            await simulator.wait(until: .after(.seconds(30))) { $0.connectionCount == count }
+        }
+
+        func say(_ text: String, to app: String) async -> Bool {
+            let message = SimulatedMessage(chatID: "oc_1", sender: "ou_1", text: text)
+            await simulator.send(message, to: app)
+            return await simulator.wait(until: .after(.seconds(30))) { simulator in
+                simulator.states(of: message.messageID).contains { $0.isSettled }
+            }
+        }
+
+        func end(_ daemon: Daemon) async {
+            await daemon.killNow()
+            await simulator.stop()
+            await pool.close()
+        }
+    }
+
+    @Test(
+        "an installation that a command adds is connected, gets its new secret, is revoked and restored; nothing restarts"
+    )
+    func installations() async throws {
+        let place = try await Place()
+        try place.write()
+        let daemon = try await place.start()
+        let added = try await place.command(
+            "installation", "add", "cli_a", "--workspace", "acme", "--agent", "support", "--access", "open", "--domain",
+            place.lark, "--secret", "env:SECRET", environment: ["SECRET": "secret-a"])
+        #expect(added == "installed\n")
+        #expect(await place.connections(1))
+        #expect(await place.say("hello", to: "cli_a"))
+        // G1: at rest it is sealed.
+        let stored =
+            "SELECT position('secret-a'::bytea IN sealed_secret), length(sealed_secret) > 40 FROM gateway.installation"
+        #expect(try await place.pool.rows(stored) == ["(0,t)"])
+        #expect(
+            try await place.command("installation", "list").contains(
+                /cli_a +acme\/support +active +open +command +sealed with [0-9a-f]{8}/))
+
+        // A secret that is wrong is refused; the right one connects at once, not in five minutes.
+        _ = try await place.command(
+            "installation", "set-secret", "cli_a", "--secret", "env:SECRET", environment: ["SECRET": "wrong"])
+        #expect(try await daemon.logs("installation.refused"))
+        #expect(await place.connections(0))
+        _ = try await place.command(
+            "installation", "set-secret", "cli_a", "--secret", "env:SECRET", environment: ["SECRET": "secret-a"])
+        #expect(await place.connections(1))
+        #expect(daemon.events("installation.credentials_changed").count == 2)
+
+        _ = try await place.command("installation", "revoke", "cli_a")
+        #expect(await place.connections(0))
+        #expect(
+            try await place.command("installation", "revoke", "cli_a", status: 1).contains("no active installation"))
+        _ = try await place.command("installation", "restore", "cli_a")
+        #expect(await place.connections(1))
+        #expect(await place.say("back", to: "cli_a"))
+        #expect(
+            try await place.pool.rows("SELECT content FROM gateway.chat_message WHERE role = 'user' ORDER BY position")
+                == [
+                    "(hello)", "(back)",
+                ])
+        #expect(!daemon.output.contains("secret-a"))
+        await place.end(daemon)
+    }
+
+    @Test("an app that is active elsewhere is refused, in words that say where; a literal secret is refused, too")
+    func refusals() async throws {
+        let place = try await Place()
+        try place.write()
+        let daemon = try await place.start()
+        func add(_ workspace: String, _ agent: String, secret: String = "env:SECRET", status: Int32) async throws
+            -> String
+        {
+            try await place.command(
+                "installation", "add", "cli_a", "--workspace", workspace, "--agent", agent, "--domain", place.lark,
+                "--secret", secret, environment: ["SECRET": "secret-a"], status: status)
+        }
+        #expect(try await add("acme", "support", secret: "secret-a", status: 2).contains("is seen by everybody"))
+        _ = try await add("acme", "support", status: 0)
+        #expect(try await add("other", "support", status: 1).contains("is installed for workspace acme"))
+        #expect(try await add("acme", "sales", status: 1).contains("for the agent support of this workspace"))
+        _ = try await place.command("agent", "archive", "acme/support")
+        #expect(try await add("acme", "sales", status: 1).contains("for the archived agent support"))
+        // G3: revoked, it may be taken.
+        _ = try await place.command("installation", "revoke", "cli_a")
+        #expect(try await add("other", "support", status: 0).contains("it was revoked"))
+        await place.end(daemon)
+    }
+
+    @Test(
+        "C8: an agent that a command brings online answers what waited; one that is archived says so; a member is removed"
+    )
+    func agents() async throws {
+        let place = try await Place()
+        try place.write(
+            installations: [place.installation("cli_a", secret: "secret-a")],
+            agents: #"[{"workspace": "acme", "name": "support", "runtime": null}]"#)
+        let daemon = try await place.start()
+        #expect(await place.connections(1))
+        #expect(await place.say("hello", to: "cli_a"))
+        #expect(await place.simulator.wait(until: .after(.seconds(30))) { $0.sentMessages.count == 1 })
+        #expect(try await place.command("agent", "list").contains(/acme\/support +offline +1 +config/))
+        _ = try await place.command("agent", "set-runtime", "acme/support", "default")
+        #expect(try await daemon.logs("task.queued"))
+        #expect(try await place.command("agent", "archive", "acme/nobody", status: 1).contains("no agent acme/nobody"))
+        #expect(try await place.command("member", "list").contains(/acme +ou_1 +1 +chat/))
+        _ = try await place.command("member", "remove", "ou_1", "--workspace", "acme")
+        #expect(await place.say("am I in?", to: "cli_a"))
+        #expect(
+            try await place.pool.rows("SELECT count(*) FROM gateway.chat_message WHERE content = 'am I in?'") == ["(0)"]
+        )
+        await place.end(daemon)
+    }
+
+    @Test(
+        "SIGHUP: what the file adds, changes and drops is applied; what did not change goes on; a wrong file changes nothing"
+    )
+    func reload() async throws {
+        let place = try await Place()
+        try place.write(installations: [place.installation("cli_a", secret: "secret-a")])
+        let daemon = try await place.start()
+        #expect(await place.connections(1))
+
+        try place.write(installations: [
+            place.installation("cli_a", secret: "secret-a"), place.installation("cli_b", secret: "wrong"),
+        ])
+        daemon.signal(SIGHUP)
+        #expect(try await daemon.logs("configuration.reloaded"))
+        #expect(daemon.events("configuration.reloaded").first?["needs_restart"].string == nil)
+        #expect(try await daemon.logs("installation.refused"))
+
+        try "{".write(toFile: place.path, atomically: true, encoding: .utf8)
+        daemon.signal(SIGHUP)
+        #expect(try await daemon.logs("configuration.refused"))
+        #expect(daemon.events("configuration.refused").first?["error"].string?.contains("not JSON") == true)
+
+        // A rotated secret connects at once.
+        try place.write(
+            installations: [
+                place.installation("cli_a", secret: "secret-a"), place.installation("cli_b", secret: "secret-b"),
+            ], extra: #", "log": {"level": "debug"}"#)
+        daemon.signal(SIGHUP)
+        #expect(await place.connections(2))
+        #expect(try await daemon.logs("configuration.reloaded", count: 2))
+        #expect(daemon.events("configuration.reloaded").last?["needs_restart"].string == "log")
+
+        try place.write(installations: [place.installation("cli_b", secret: "secret-b")])
+        daemon.signal(SIGHUP)
+        #expect(try await daemon.logs("installation.revoked"))
+        #expect(await place.connections(1))
+        #expect(
+            try await place.pool.rows("SELECT app_id, status, revoked_by FROM gateway.installation ORDER BY app_id")
+                == [
+                    "(cli_a,revoked,config)", "(cli_b,active,)",
+                ])
+        // Taken back by the file.
+        try place.write(installations: [
+            place.installation("cli_a", secret: "secret-a"), place.installation("cli_b", secret: "secret-b"),
+        ])
+        daemon.signal(SIGHUP)
+        #expect(await place.connections(2))
+        let closed = daemon.events("connection.closed").map { $0["app_id"].string }
+        #expect(closed.allSatisfy { $0 == "cli_a" }, "cli_b went on: \(closed)")
+        await place.end(daemon)
+    }
+
+    @Test("what a command revoked stays so whatever the file says, and what a command made the file leaves alone")
+    func origins() async throws {
+        let place = try await Place()
+        try place.write(installations: [place.installation("cli_a", secret: "secret-a")])
+        let daemon = try await place.start()
+        #expect(await place.connections(1))
+        _ = try await place.command(
+            "installation", "add", "cli_b", "--workspace", "acme", "--agent", "sales", "--access", "open", "--domain",
+            place.lark, "--secret", "env:SECRET", environment: ["SECRET": "secret-b"])
+        #expect(await place.connections(2))
+        _ = try await place.command("installation", "revoke", "cli_a")
+        #expect(await place.connections(1))
+        daemon.signal(SIGHUP)
+        #expect(try await daemon.logs("installation.stays_revoked"))
+        #expect(
+            try await place.pool.rows("SELECT app_id, status, origin FROM gateway.installation ORDER BY app_id") == [
+                "(cli_a,revoked,config)", "(cli_b,active,command)",
+            ])
+        #expect(try await place.pool.rows("SELECT name FROM gateway.agent WHERE archived_at IS NOT NULL").isEmpty)
+        await place.end(daemon)
+    }
+
+    @Test("keys rotate: the old one opens until everything is sealed anew; a missing key names the app and the key")
+    func keys() async throws {
+        let place = try await Place()
+        try place.write()
+        var daemon = try await place.start()
+        _ = try await place.command(
+            "installation", "add", "cli_a", "--workspace", "acme", "--agent", "support", "--domain", place.lark,
+            "--secret", "env:SECRET", environment: ["SECRET": "secret-a"])
+        #expect(await place.connections(1))
+        let old = try await place.pool.rows("SELECT sealed_key_id FROM gateway.installation")[0]
+        #expect(await daemon.stop() == 0)
+
+        try place.write(sealing: Self.nextKey)
+        daemon = try await place.start()
+        #expect(try await daemon.logs("installation.secret_locked"))
+        let event = try #require(daemon.events("installation.secret_locked").first)
+        #expect(event["app_id"].string == "cli_a")
+        #expect(event["reason"].string?.contains(old.dropFirst().dropLast()) == true)
+        #expect(try await place.command("installation", "reseal", status: 1).contains("not in sealing.previous"))
+
+        try place.write(sealing: Self.nextKey, previous: Self.key)
+        daemon.signal(SIGHUP)
+        #expect(await place.connections(1))
+        #expect(try await place.command("installation", "reseal").contains("cli_a: sealed with"))
+        #expect(try await place.pool.rows("SELECT sealed_key_id FROM gateway.installation")[0] != old)
+        try place.write(sealing: Self.nextKey)
+        #expect(await daemon.stop() == 0)
+        daemon = try await place.start()
+        #expect(await place.connections(1))
+        #expect(daemon.events("installation.secret_locked").isEmpty)
+        await place.end(daemon)
+    }
+}
