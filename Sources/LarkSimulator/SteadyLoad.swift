@@ -3,7 +3,7 @@ import AsyncRuntime
 /// People who go on writing: a message to each of many chats again and again, numbered, at random intervals.
 package final class SteadyLoad: Sendable {
     private let simulator: LarkSimulator
-    private let appID: String
+    private let appIDs: [String]
     private let label: String
     private let chats: Int
     private let pause: ClosedRange<Duration>
@@ -11,13 +11,14 @@ package final class SteadyLoad: Sendable {
     private let stop = AsyncEvent()
     private let writers = Mutex([Task<Void, Never>]())
 
+    /// - Parameter appIDs: the bots that are written to; the chats are spread over them.
     /// - Parameter label: part of every id and text, so that no two loads on one simulator are each other's duplicates.
     /// - Parameter pause: between two messages of a chat.
     package init(
-        on simulator: LarkSimulator, appID: String, label: String, chats: Int, pause: ClosedRange<Duration>
+        on simulator: LarkSimulator, appIDs: [String], label: String, chats: Int, pause: ClosedRange<Duration>
     ) {
         self.simulator = simulator
-        self.appID = appID
+        self.appIDs = appIDs
         self.label = label
         self.chats = chats
         self.pause = pause
@@ -47,6 +48,8 @@ package final class SteadyLoad: Sendable {
     }
 
     private func write(to chat: Int, _ generator: SeededGenerator) async {
+        guard !appIDs.isEmpty else { return }
+        let appID = appIDs[chat % appIDs.count]
         var generator = generator
         var number = 0
         func rest() async {

@@ -13,15 +13,18 @@ struct Stage: Sendable {
     static let app = SimulatedApp(id: "cli_test", secret: "test-secret")
 
     let simulator: LarkSimulator
+    let apps: [SimulatedApp]
     let url: String
     let pool: Pool
     let larkURL: String
 
     /// - Parameter tls: Lark speaks https and wss, as localhost.
     init(
-        url: String? = nil, timing: LarkSimulator.Timing = Stage.quick, tls: TLSIdentity? = nil
+        url: String? = nil, apps: [SimulatedApp] = [Stage.app], timing: LarkSimulator.Timing = Stage.quick,
+        tls: TLSIdentity? = nil
     ) async throws {
-        simulator = LarkSimulator(apps: [Self.app], timing: timing)
+        self.apps = apps
+        simulator = LarkSimulator(apps: apps, timing: timing)
         try await simulator.start(tls: tls, name: tls == nil ? nil : "localhost")
         larkURL = await simulator.url
         let database = if let url { url } else { try await TestPostgres.makeDatabase() }
@@ -37,16 +40,21 @@ struct Stage: Sendable {
 
     func configuration(
         access: String = "open", runtime: String? = "default", window: String = "300ms", maxWait: String = "2s",
-        secret: String = Stage.app.secret, database: Bool = true, extra: String = ""
+        secret: String? = nil, database: Bool = true, extra: String = ""
     ) -> String {
-        """
-        {\(database ? "\"database_url\": \"\(url)\"," : "")
-         "agents": [{"workspace": "acme", "name": "support", "runtime": \(runtime.map { "\"\($0)\"" } ?? "null")}],
-         "installations": [{"app_id": "\(Self.app.id)", "app_secret": "\(secret)", "domain": "\(larkURL)",
-                            "workspace": "acme", "agent": "support", "access": "\(access)"}],
-         "batching": {"silence_window": "\(window)", "max_wait": "\(maxWait)"},
-         "log": {"level": "debug"}, "metrics": {"listen": "127.0.0.1:0"}\(extra)}
-        """
+        let installations = apps.map { app in
+            """
+            {"app_id": "\(app.id)", "app_secret": "\(secret ?? app.secret)", "domain": "\(larkURL)",
+             "workspace": "acme", "agent": "support", "access": "\(access)"}
+            """
+        }
+        return """
+            {\(database ? "\"database_url\": \"\(url)\"," : "")
+             "agents": [{"workspace": "acme", "name": "support", "runtime": \(runtime.map { "\"\($0)\"" } ?? "null")}],
+             "installations": [\(installations.joined(separator: ","))],
+             "batching": {"silence_window": "\(window)", "max_wait": "\(maxWait)"},
+             "log": {"level": "debug"}, "metrics": {"listen": "127.0.0.1:0"}\(extra)}
+            """
     }
 
     /// Starts the daemon and waits for its connection.

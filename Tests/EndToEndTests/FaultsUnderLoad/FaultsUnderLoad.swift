@@ -42,6 +42,20 @@ struct FaultsUnderLoad {
         try await gateway.end()
     }
 
+    @Test("a rolling restart of three replicas with 50 bots, under 500 messages/s")
+    func rollingRestart() async throws {
+        let apps = (0..<50).map { SimulatedApp(id: "cli_\($0)", secret: "secret-\($0)") }
+        let gateway = try await LoadedGateway(
+            "rolling restart", apps: apps, replicas: 3, pause: .milliseconds(50)...(.milliseconds(150)),
+            extra: #", "lease": {"ttl": "9s", "renew_every": "3s"}"#)
+        try await gateway.eachRound(FaultSettings.isFull ? 5 : 1) { gateway in
+            try await gateway.moreMessages(500)
+            try await gateway.restartEachReplica()
+            try await gateway.moreMessages(500)
+        }
+        try await gateway.end()
+    }
+
     @Test("a worker that is killed with tasks claimed: they run again when the claim has run out, with one reply each")
     func killedWorker() async throws {
         let gateway = try await LoadedGateway("kill -9 of the worker", claimLease: "1s", runTime: "0.2")

@@ -14,6 +14,8 @@ final class LoadedGateway {
     let server: PrivatePostgres
     let stage: Stage
     private(set) var daemon: Daemon
+    /// Other replicas beside it.
+    private(set) var others: [Daemon] = []
     private(set) var worker: Daemon
     var random: SeededGenerator
     let configuration: String
@@ -22,18 +24,23 @@ final class LoadedGateway {
     private var round = 0
     private var load: SteadyLoad?
     private let name: String
+    private let pause: ClosedRange<Duration>
 
     /// - Parameter name: of the fault, for what is printed.
     /// - Parameter runTime: of a run of the agent, in seconds.
     /// - Parameter extra: of the configuration.
+    /// - Parameter pause: between two messages of a chat.
     /// - Parameter prepare: called before anybody uses the database.
     /// - Parameter claimLease: how long a task stays claimed by a worker that is dead.
     init(
-        _ name: String, timing: LarkSimulator.Timing = LoadedGateway.timing, settings: [String: String] = [:],
-        claimLease: String = "60s", runTime: String? = nil, extra: String = "",
+        _ name: String, apps: [SimulatedApp] = [Stage.app], replicas: Int = 1,
+        timing: LarkSimulator.Timing = LoadedGateway.timing, settings: [String: String] = [:],
+        pause: ClosedRange<Duration> = .milliseconds(200)...(.milliseconds(1_200)), claimLease: String = "60s",
+        runTime: String? = nil, extra: String = "",
         prepare: (PrivatePostgres) async throws -> Void = { _ in }
     ) async throws {
         self.name = name
+        self.pause = pause
         workerOptions = ["--concurrency", runTime == nil ? "4" : "16", "--lease", claimLease]
         // The reply says which messages the run was given.
         let find = "exec grep -oE 'c[0-9]+r[0-9]+m[0-9]+'"
@@ -41,9 +48,10 @@ final class LoadedGateway {
         random = SeededGenerator(seed: FaultSettings.seed)
         server = try await TestPostgres.makeServer(settings: settings)
         try await prepare(server)
-        stage = try await Stage(url: server.url, timing: timing)
+        stage = try await Stage(url: server.url, apps: apps, timing: timing)
         configuration = stage.configuration(extra: extra)
         daemon = try await stage.start(configuration)
+        for _ in 1..<replicas { others.append(try await stage.start(configuration)) }
         worker = try await stage.startWorker(command: command, options: workerOptions)
     }
 
@@ -58,6 +66,16 @@ final class LoadedGateway {
         daemon = try await stage.start(configuration)
     }
 
+    /// One replica after the other stops in order, and starts again.
+    func restartEachReplica() async throws {
+        for index in others.indices {
+            #expect(await others[index].stop() == 0, "\(others[index].output.suffix(2_000))")
+            others[index] = try await stage.start(configuration)
+        }
+        #expect(await daemon.stop() == 0, "\(daemon.output.suffix(2_000))")
+        try await restartDaemon()
+    }
+
     func restartWorker() async throws {
         worker = try await stage.startWorker(command: command, options: workerOptions)
     }
@@ -69,8 +87,7 @@ final class LoadedGateway {
         for _ in 0..<rounds {
             round += 1
             let load = SteadyLoad(
-                on: stage.simulator, appID: Stage.app.id, label: "r\(round)", chats: Self.chats,
-                pause: .milliseconds(200)...(.milliseconds(1_200)))
+                on: stage.simulator, appIDs: stage.apps.map(\.id), label: "r\(round)", chats: Self.chats, pause: pause)
             self.load = load
             load.start(seed: random.next())
             try await moreMessages(Int.random(in: 10...120, using: &random))
@@ -126,6 +143,7 @@ final class LoadedGateway {
     }
 
     func end() async throws {
+        for other in others { await other.killNow() }
         await stage.end(worker, daemon)
         try await server.stop(mode: .immediate, deadline: .after(.seconds(30)))
     }
