@@ -89,10 +89,17 @@ final class RunningPeer: Sendable {
     private let task: Task<Void, Never>
 
     /// - Parameter folder: for its files.
-    init(folder: String, certificate: (certificate: String, key: String)? = nil) async throws {
-        let portFile = "\(folder)/port-\(certificate == nil ? "plain" : "tls")"
+    convenience init(folder: String, certificate: (certificate: String, key: String)? = nil) async throws {
+        try await self.init(
+            folder: folder, name: certificate == nil ? "plain" : "tls", words: [ConnectionPeer.word],
+            certificate.map { [$0.certificate, $0.key] } ?? [])
+    }
+
+    /// - Parameter words: what makes this executable the peer; then comes the file for its port, then the rest.
+    init(folder: String, name: String, words: [String], _ rest: [String]) async throws {
+        let portFile = "\(folder)/port-\(name)"
         try? FileManager.default.removeItem(atPath: portFile)
-        let words = [ConnectionPeer.word, portFile] + (certificate.map { [$0.certificate, $0.key] } ?? [])
+        let words = words + [portFile] + rest
         task = Task {
             _ = try? await ChildProcess.run(
                 "/proc/self/exe", words, environment: ProcessInfo.processInfo.environment, collectsOutput: false,

@@ -149,7 +149,7 @@ struct ConnectionsBenchmark {
         return Reading(.connections, "CPU of an idle one, 30 pings an hour", perPing * 30 * 1e3, "ms/hour")
     }
 
-    private static func cpuSeconds() -> Double {
+    static func cpuSeconds() -> Double {
         var usage = rusage()
         getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
         func seconds(_ time: timeval) -> Double { Double(time.tv_sec) + Double(time.tv_usec) / 1e6 }

@@ -15,11 +15,15 @@ struct GatewayBenchmark {
 
     static func main() async {
         let words = Array(CommandLine.arguments.dropFirst())
-        if words.first == ConnectionPeer.word, words.count >= 2 {
+        if [ConnectionPeer.word, PlatformPeer.word].contains(words.first), words.count >= 2 {
             do {
-                try await ConnectionPeer.serve(
-                    portFile: words[1], certificate: words.count > 3 ? words[2] : nil,
-                    key: words.count > 3 ? words[3] : nil)
+                if words[0] == PlatformPeer.word {
+                    try await PlatformPeer.serve(portFile: words[1], apps: words.count > 2 ? Int(words[2]) ?? 1 : 1)
+                } else {
+                    try await ConnectionPeer.serve(
+                        portFile: words[1], certificate: words.count > 3 ? words[2] : nil,
+                        key: words.count > 3 ? words[3] : nil)
+                }
             } catch {
                 FileHandle.standardError.write(Data("gateway-benchmark: the peer: \(error)\n".utf8))
             }
@@ -113,6 +117,7 @@ enum Measurement: String, CaseIterable {
     case growth
     case decode
     case connections
+    case hub
 
     func run(on server: BenchmarkServer, isQuick: Bool) async throws -> [Reading] {
         switch self {
@@ -124,6 +129,7 @@ enum Measurement: String, CaseIterable {
         case .growth: try await GrowthBenchmark(server: server, isQuick: isQuick).run()
         case .decode: DecodeBenchmark(events: isQuick ? 20_000 : 200_000).run()
         case .connections: try await ConnectionsBenchmark(isQuick: isQuick).run()
+        case .hub: try await HubBenchmark(server: server, isQuick: isQuick).run()
         }
     }
 }
