@@ -9,6 +9,7 @@ import Postgres
 /// | key | type | default | meaning |
 /// | --- | --- | --- | --- |
 /// | `database_url` | string or secret | none: a private Postgres | a libpq connection URI |
+/// | `pooler_url` | string or secret | none | a pooler in transaction mode before `database_url` |
 /// | `state_directory` | path | `$STATE_DIRECTORY` | where the private Postgres lives |
 /// | `transport` | `auto`, `libcurl`, `urlsession` | `auto` | what carries the WebSocket |
 /// | `network` | see `NetworkSettings(_:environment:)` | none | private CA, proxy |
@@ -24,6 +25,7 @@ import Postgres
 /// | `public_url` | http(s) URL | none | reserved for the pairing page |
 package struct Configuration: Sendable {
     package var databaseURL: String?
+    package var poolerURL: String?
     package var stateDirectory: String?
     package var agents: [AgentSettings] = []
     package var installations: [InstallationSettings] = []
@@ -47,13 +49,14 @@ package struct Configuration: Sendable {
 
     package init(parsing data: Data, environment: [String: String]) throws {
         let keys = try JSONNode(parsing: data).object(keys: [
-            "database_url", "state_directory", "transport", "network", "long_connection", "agents", "installations",
+            "database_url", "pooler_url", "state_directory", "transport", "network", "long_connection", "agents",
+            "installations",
             "batching", "lease", "sealing", "shutdown_timeout", "log", "metrics", "public_url",
         ])
-        databaseURL = try keys["database_url"].map { try Secret.resolve($0, environment: environment) }
-        if let databaseURL, let node = keys["database_url"], !ConnectionText.isValid(databaseURL) {
-            // Not in libpq's words: they quote the text, and a password with it.
-            throw node.fail("neither a postgresql:// URI nor libpq's keyword=value text")
+        databaseURL = try keys["database_url"].map { try Self.connectionText($0, environment) }
+        poolerURL = try keys["pooler_url"].map { try Self.connectionText($0, environment) }
+        if let node = keys["pooler_url"], databaseURL == nil {
+            throw node.fail("a pooler without database_url: the server itself is needed too, for notifications")
         }
         stateDirectory = try keys["state_directory"]?.string() ?? environment["STATE_DIRECTORY"]
         transport = try keys["transport"]?.choice(of: Transport.self) ?? transport
@@ -76,6 +79,15 @@ package struct Configuration: Sendable {
             let listen = try node.object(keys: ["listen"])["listen"]
             if let listen { metrics = listen.isNull ? nil : try ListenAddress(listen) }
         }
+    }
+
+    private static func connectionText(_ node: JSONNode, _ environment: [String: String]) throws -> String {
+        let text = try Secret.resolve(node, environment: environment)
+        // Not in libpq's words: they quote the text, and a password with it.
+        guard ConnectionText.isValid(text) else {
+            throw node.fail("neither a postgresql:// URI nor libpq's keyword=value text")
+        }
+        return text
     }
 
     private func checkUnique(_ keys: [String: JSONNode]) throws {

@@ -25,7 +25,9 @@ package final class Gateway: Sendable {
         self.transport = transport ?? CurlTransport(network: settings.network)
         self.logger = logger
         self.metrics = metrics
-        pool = Pool(url: settings.databaseURL, size: settings.poolSize)
+        pool = Pool(
+            url: settings.poolerURL ?? settings.databaseURL, size: settings.poolSize,
+            preparesStatements: settings.poolerURL == nil)
         repository = Repository(pool: pool, batching: settings.batching)
     }
 
@@ -42,8 +44,15 @@ package final class Gateway: Sendable {
     /// Brings the schema up to date and makes what the configuration names exist.
     /// - Throws: `MigrationError`, `PostgresError`.
     package func prepare() async throws {
-        for migration in try await GatewaySchema.migrator.apply(to: pool, deadline: .after(.seconds(120))) {
-            logger.log(.schemaMigrated(number: migration.number, name: migration.name))
+        let server = Pool(url: settings.databaseURL, size: 1)
+        do {
+            for migration in try await GatewaySchema.migrator.apply(to: server, deadline: .after(.seconds(120))) {
+                logger.log(.schemaMigrated(number: migration.number, name: migration.name))
+            }
+            await server.close()
+        } catch {
+            await server.close()
+            throw error
         }
         try await applyConfiguration(agents: settings.agents, installations: settings.installations)
     }

@@ -4,7 +4,10 @@ import Lark
 
 /// What the gateway is told about itself; the executable reads it from the configuration file.
 package struct GatewaySettings: Sendable {
+    /// The server itself: migrations and notifications need it.
     package var databaseURL: String
+    /// A pooler in transaction mode, for every other statement; nil: they go to the server, too.
+    package var poolerURL: String?
     package var agents: [AgentSettings]
     package var installations: [InstallationSettings]
     package var batching = Batching()

@@ -22,17 +22,22 @@ package actor Connection {
     private var readiness: SocketReadiness?
     private var prepared: Set<String> = []
     private var isBusy = false
+    private let preparesStatements: Bool
 
     private static let cancelGrace: Duration = .seconds(2)
 
-    private init(executor: QueueExecutor) {
+    private init(executor: QueueExecutor, preparesStatements: Bool) {
         self.executor = executor
+        self.preparesStatements = preparesStatements
     }
 
     /// - Parameter url: a connection URI or keyword string, as libpq reads it (Postgres documentation, 34.1.1).
-    package static func connect(to url: String, applicationName: String, deadline: Deadline) async throws -> Connection
-    {
-        let connection = Connection(executor: QueueExecutor(label: "postgres.connection"))
+    /// - Parameter preparesStatements: false where a pooler may give each statement another server connection.
+    package static func connect(
+        to url: String, applicationName: String, preparesStatements: Bool = true, deadline: Deadline
+    ) async throws -> Connection {
+        let connection = Connection(
+            executor: QueueExecutor(label: "postgres.connection"), preparesStatements: preparesStatements)
         do {
             try await connection.open(url, applicationName, deadline)
             return connection
@@ -115,7 +120,8 @@ package actor Connection {
         guard !isBusy else { throw PostgresError.unexpectedResult("\(statement.name): the connection is in use") }
         isBusy = true
         defer { isBusy = false }
-        if statement.isPrepared, !prepared.contains(statement.name) {
+        let isPrepared = statement.isPrepared && preparesStatements
+        if isPrepared, !prepared.contains(statement.name) {
             let types = values.map(\.oid)
             guard PQsendPrepare(handle, statement.name, statement.sql, Int32(types.count), types) == 1 else {
                 throw broken()
@@ -123,7 +129,7 @@ package actor Connection {
             _ = try await answer(to: statement, deadline)
             prepared.insert(statement.name)
         }
-        guard self.handle != nil, send(statement, values, on: handle) else { throw broken() }
+        guard self.handle != nil, send(statement, values, isPrepared: isPrepared, on: handle) else { throw broken() }
         return try await answer(to: statement, deadline)
     }
 
@@ -136,7 +142,9 @@ package actor Connection {
         _ = try await answer(to: Statement(name: name, sql: script, isPrepared: false), deadline)
     }
 
-    private func send(_ statement: Statement, _ values: [PostgresValue], on handle: OpaquePointer) -> Bool {
+    private func send(
+        _ statement: Statement, _ values: [PostgresValue], isPrepared: Bool, on handle: OpaquePointer
+    ) -> Bool {
         var encoder = ParameterEncoder()
         for value in values { encoder.append(value) }
         let formats = [Int32](repeating: 1, count: values.count)
@@ -146,7 +154,7 @@ package actor Connection {
             let start = bytes.bindMemory(to: CChar.self).baseAddress
             let pointers = encoder.ranges.map { range in range.flatMap { start?.advanced(by: $0.lowerBound) } }
             let lengths = encoder.ranges.map { Int32($0?.count ?? 0) }
-            if statement.isPrepared {
+            if isPrepared {
                 return PQsendQueryPrepared(handle, statement.name, count, pointers, lengths, formats, 1) == 1
             }
             return PQsendQueryParams(handle, statement.sql, count, values.map(\.oid), pointers, lengths, formats, 1)

@@ -5,6 +5,7 @@ import AsyncRuntime
 package actor Pool {
     private let url: String
     private let applicationName: String
+    private let preparesStatements: Bool
     private var idle: [Connection] = []
     /// Connections lent out or being made.
     private var lent = 0
@@ -16,8 +17,12 @@ package actor Pool {
     /// The right to hold one connection: one that exists, or one that has to be made.
     private enum Lease: Sendable { case existing(Connection), vacancy }
 
-    package init(url: String, size: Int, applicationName: String = "lark-gateway") {
+    /// - Parameter preparesStatements: false where a pooler may give each statement another server connection.
+    package init(
+        url: String, size: Int, applicationName: String = "lark-gateway", preparesStatements: Bool = true
+    ) {
         self.url = url
+        self.preparesStatements = preparesStatements
         self.size = max(1, size)
         self.applicationName = applicationName
     }
@@ -69,7 +74,8 @@ package actor Pool {
             await connection.close()
         }
         do {
-            return try await Connection.connect(to: url, applicationName: applicationName, deadline: deadline)
+            return try await Connection.connect(
+                to: url, applicationName: applicationName, preparesStatements: preparesStatements, deadline: deadline)
         } catch {
             handOn(.vacancy)
             throw error

@@ -44,6 +44,7 @@ struct QueryPlanTests {
         mark = try log(of: server).count
         try await way.run("planned_on_filled")
         try expectFewRows(try log(of: server).dropFirst(mark))
+        try expectConfined(try log(of: server).dropFirst(mark))
 
         // Plans that were made while all that there is stands in the queue, when all of it is history.
         try await filling.run("UPDATE gateway.agent_task SET runtime_id = 'default' WHERE status = 'queued'")
@@ -144,6 +145,35 @@ struct QueryPlanTests {
         }
         for (words, rows) in found { Issue.record("looked at \(rows) rows: \(words)") }
     }
+
+    /// What it takes to spread the tables by installation: no step on a hot table looks beyond the installations that its
+    /// statement is about. Three look further, by an index: a worker's call finds its task by id, claims that ran out are
+    /// looked for everywhere, and so is a task by a worker that names no installation.
+    private func expectConfined(_ log: Data.SubSequence) throws {
+        let hot = [
+            "member_binding", "chat_session", "chat_binding", "chat_message", "inbound_dedup", "pending_run",
+            "agent_task", "outbox",
+        ]
+        var found: Set<String> = []
+        var named = 0
+        for statement in try Explained.statements(in: String(decoding: log, as: UTF8.self)) {
+            let namesInstallation = statement.query.contains("t.installation_id = claim_task.installation")
+            for step in statement.steps where hot.contains(step.relation) && step.kind.hasSuffix("Scan") {
+                if step.condition.contains("installation_id") {
+                    if namesInstallation, step.relation == "agent_task" { named += 1 }
+                    continue
+                }
+                let isKnown =
+                    step.relation == "agent_task" && !namesInstallation
+                    && ["(id = ", "(claim_expires_at < ", "(runtime_id = "].contains(where: step.condition.hasPrefix)
+                if !isKnown {
+                    found.insert("\(step.kind) on \(step.relation) by \(step.condition): \(statement.query)")
+                }
+            }
+        }
+        for words in found.sorted() { Issue.record("not confined to an installation: \(words)") }
+        #expect(named > 0, "a claim that names its installation was planned")
+    }
 }
 
 /// Every statement that a message, its run and its reply cause, and those that are repeated every few seconds.
@@ -182,7 +212,13 @@ private struct HotWay {
         let early = try await repository.flush(windows, force: false, deadline: .after(.seconds(20)))
         #expect(early.values.allSatisfy { if case .notDue = $0 { true } else { false } })
         _ = try await repository.flush(windows, force: true, deadline: .after(.seconds(20)))
-        for _ in sessions {
+        // One by a worker of this installation alone.
+        let claim = "SELECT task_id FROM gateway.claim_task('default', 'w', '60 s', 1)"
+        let own: Int64 = try #require(
+            try await repository.pool.query(Statement(name: "claim", sql: claim), deadline: .after(.seconds(20))).first?
+                .value("task_id"))
+        try await repository.completeTask(own, worker: "w", reply: "yes")
+        for _ in sessions.dropFirst() {
             let task = try #require(
                 try await repository.claimTask(runtime: "default", worker: "w", lease: .seconds(60)))
             try await repository.extendTask(task.id, worker: "w")
@@ -204,9 +240,12 @@ private struct Explained {
         let relation: String
         /// All that it looked at, over all its loops.
         let rows: Int
+        /// How it finds its rows; empty for a scan of all of them.
+        let condition: String
     }
 
-    let text: String
+    let query: String
+    var text: String { String(query.prefix(300)) }
     let steps: [Step]
 
     static func statements(in log: String) throws -> [Explained] {
@@ -216,7 +255,7 @@ private struct Explained {
             let json = try #require(JSONValue(parsing: lines.joined(separator: "\n")), "\(lines.prefix(3))")
             var steps: [Step] = []
             collect(json["Plan"], into: &steps)
-            return Explained(text: String((json["Query Text"].string ?? "").prefix(300)), steps: steps)
+            return Explained(query: json["Query Text"].string ?? "", steps: steps)
         }
     }
 
@@ -225,8 +264,12 @@ private struct Explained {
             "Actual Rows", "Rows Removed by Filter", "Rows Removed by Index Recheck", "Rows Removed by Join Filter",
         ]
         let rows = seen.compactMap { plan[$0].integer }.reduce(0, +) * (plan["Actual Loops"].integer ?? 1)
+        let condition = ["Index Cond", "Recheck Cond", "Filter"].compactMap { plan[$0].string }.joined(
+            separator: " AND ")
         steps.append(
-            Step(kind: plan["Node Type"].string ?? "", relation: plan["Relation Name"].string ?? "", rows: rows))
+            Step(
+                kind: plan["Node Type"].string ?? "", relation: plan["Relation Name"].string ?? "", rows: rows,
+                condition: condition))
         for child in plan["Plans"].array { collect(child, into: &steps) }
     }
 }

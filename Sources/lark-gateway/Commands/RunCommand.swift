@@ -53,6 +53,7 @@ extension Configuration {
         settings.batching = batching
         settings.lease = lease
         settings.sealing = sealing
+        settings.poolerURL = poolerURL
         settings.network = network
         settings.longConnection = longConnection
         settings.shutdownTimeout = shutdownTimeout

@@ -1,0 +1,61 @@
+import AsyncRuntime
+import Foundation
+import Postgres
+import TestSupport
+import Testing
+
+@Suite("Through PgBouncer in transaction mode")
+struct PoolerTests {
+    @Test("a burst is stored, acked, run and answered; a second replica takes over at once")
+    func wholeWay() async throws {
+        let stage = try await Stage()
+        let pooler = try await TestPooler(to: stage.url)
+        let configuration = stage.configuration(extra: ", \"pooler_url\": \"\(pooler.url)\"")
+        let daemon = try await stage.start(configuration)
+        let worker = try await stage.startWorker()
+        for number in 1...20 { await stage.say("m\(number)", in: "oc_\(number)", from: "ou_\(number)") }
+        #expect(await stage.sent(20).count == 20)
+        let standby = try Daemon.run(configuration)
+        #expect(try await standby.logs("lease.held_elsewhere"))
+        #expect(await daemon.stop() == 0)
+        #expect(try await standby.logs("connection.opened"))
+        await stage.say("after")
+        #expect(await stage.sent(21).last?.content.contains("after") == true)
+        for one in [daemon, standby] {
+            #expect(
+                !one.output.contains(#""level":"warning""#) && !one.output.contains(#""level":"error""#),
+                "\(one.output)")
+        }
+        // Everything but notifications goes through the pooler's two.
+        let sessions = """
+            SELECT count(*) FROM pg_stat_activity
+            WHERE datname = current_database() AND application_name = 'lark-gateway' AND query NOT LIKE 'LISTEN %'
+            """
+        #expect(["(1)", "(2)"].contains(try await stage.rows(sessions).first))
+        await pooler.stop()
+        await stage.end(daemon, standby, worker)
+    }
+
+    @Test("prepared statements are what does not work through it: so they are not used")
+    func prepared() async throws {
+        let url = try await TestPostgres.makeDatabase()
+        let pooler = try await TestPooler(to: url, serverConnections: 1)
+        let statement = Statement(name: "one", sql: "SELECT 1 AS one")
+        let unprepared = Pool(url: pooler.url, size: 4, applicationName: "tests", preparesStatements: false)
+        let many = try await withThrowingTaskGroup(of: Int.self) { group in
+            for _ in 0..<50 {
+                group.addTask {
+                    try await unprepared.query(statement, deadline: .after(.seconds(20))).first?.value("one") ?? 0
+                }
+            }
+            return try await group.reduce(0, +)
+        }
+        #expect(many == 50)
+        let first = Pool(url: pooler.url, size: 1, applicationName: "tests")
+        let second = Pool(url: pooler.url, size: 1, applicationName: "tests")
+        _ = try await first.query(statement, deadline: .after(.seconds(20)))
+        await #expect(throws: PostgresError.self) { try await second.query(statement, deadline: .after(.seconds(20))) }
+        for pool in [unprepared, first, second] { await pool.close() }
+        await pooler.stop()
+    }
+}
