@@ -42,12 +42,16 @@ package struct Configuration: Sendable {
 
     package enum Transport: String, CaseIterable { case auto, libcurl, urlsession }
 
-    package static func load(path: String) throws -> Configuration {
+    /// Which secrets a command can't do without. Outside the service systemd's credentials are out of reach.
+    package enum Need: Sendable { case everything, sealing, database }
+
+    package static func load(path: String, for need: Need = .everything) throws -> Configuration {
         let data = try SmallFile.read(path) { ConfigurationError(keyPath: "", problem: "\(path): \($0)") }
-        return try Configuration(parsing: data, environment: ProcessInfo.processInfo.environment)
+        return try Configuration(parsing: data, environment: ProcessInfo.processInfo.environment, for: need)
     }
 
-    package init(parsing data: Data, environment: [String: String]) throws {
+    /// - Parameter need: secrets beyond it that can't be read are left empty.
+    package init(parsing data: Data, environment: [String: String], for need: Need = .everything) throws {
         let keys = try JSONNode(parsing: data).object(keys: [
             "database_url", "pooler_url", "state_directory", "transport", "network", "long_connection", "agents",
             "installations",
@@ -68,11 +72,19 @@ package struct Configuration: Sendable {
         if let node = keys["public_url"] { _ = try Self.url(node, try node.string()) }
         agents = try keys["agents"]?.array().map(Self.agent) ?? []
         installations =
-            try keys["installations"]?.array().map { try Self.installation($0, environment: environment) } ?? []
+            try keys["installations"]?.array().map {
+                try Self.installation($0, environment, needsSecret: need == .everything)
+            } ?? []
         try checkUnique(keys)
         if let node = keys["batching"] { batching = try Self.batching(node) }
         if let node = keys["lease"] { lease = try Self.lease(node) }
-        if let node = keys["sealing"] { sealing = try Self.sealing(node, environment) }
+        if let node = keys["sealing"] {
+            do {
+                sealing = try Self.sealing(node, environment)
+            } catch  where need == .database {
+                sealing = SealingKeys()
+            }
+        }
         shutdownTimeout = try keys["shutdown_timeout"]?.duration() ?? shutdownTimeout
         if let node = keys["log"] { log = try LogSettings(node) }
         if let node = keys["metrics"] {
@@ -120,7 +132,7 @@ package struct Configuration: Sendable {
     }
 
     private static func installation(
-        _ node: JSONNode, environment: [String: String]
+        _ node: JSONNode, _ environment: [String: String], needsSecret: Bool
     ) throws -> InstallationSettings {
         let keys = try node.object(keys: [
             "app_id", "app_secret", "domain", "workspace", "agent", "access", "locale",
@@ -130,9 +142,12 @@ package struct Configuration: Sendable {
         let domainNode = keys["domain"]
         let domain = try domainNode?.string() ?? "feishu"
         let url = try Self.domain(domainNode ?? node, domain)
+        var secret = ""
+        do {
+            secret = try Secret.resolve(required(keys, "app_secret", of: node), environment: environment)
+        } catch  where !needsSecret {}
         return InstallationSettings(
-            appID: appID,
-            appSecret: try Secret.resolve(required(keys, "app_secret", of: node), environment: environment),
+            appID: appID, appSecret: secret,
             domain: url, workspace: try required(keys, "workspace", of: node).string(),
             agent: try required(keys, "agent", of: node).string(),
             access: try keys["access"]?.choice(of: InstallationSettings.Access.self) ?? .pairing,

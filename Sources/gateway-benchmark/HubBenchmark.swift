@@ -64,10 +64,10 @@ struct HubBenchmark {
         let before = lgw_allocated_bytes()
         let gateway = Gateway(
             settings, logger: LogWriter(settings: LogSettings(), descriptor: log).logger, metrics: metrics)
-        try await gateway.prepare()
         let stop = AsyncEvent()
         var cost = Cost()
         let began = ContinuousClock.now
+        try await gateway.prepare()
         let running = Task { await gateway.run(until: stop) }
         let deadline = Deadline.after(.seconds(120))
         while metrics.value(.installations, "connected") < count, !deadline.hasPassed {

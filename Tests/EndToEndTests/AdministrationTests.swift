@@ -279,6 +279,15 @@ struct AdministrationTests {
         #expect(await place.connections(1))
         #expect(try await place.command("installation", "reseal").contains("cli_a: sealed with"))
         #expect(try await place.pool.rows("SELECT sealed_key_id FROM gateway.installation")[0] != old)
+        // Outside the service systemd's credentials are out of reach: what needs none works, what does says so.
+        try place.write(
+            installations: [place.installation("cli_b", secret: "credential:lark_app_secret")],
+            sealing: "credential:key")
+        #expect(try await place.command("status").contains("cli_a"))
+        let words = try await place.command(
+            "installation", "set-secret", "cli_a", "--secret", "env:SECRET", environment: ["SECRET": "s"], status: 78)
+        #expect(words.contains("sealing.key: credential key: no $CREDENTIALS_DIRECTORY"))
+        #expect(try await place.command("check", status: 78).contains("installations[0].app_secret"))
         try place.write(sealing: Self.nextKey)
         #expect(await daemon.stop() == 0)
         daemon = try await place.start()

@@ -51,6 +51,13 @@ struct PoolerTests {
             return try await group.reduce(0, +)
         }
         #expect(many == 50)
+        // A deadline cancels on the server, through the pooler, and its one connection is good again.
+        let sleep = Statement(name: "sleep", sql: "SELECT pg_sleep(60)")
+        let error = await #expect(throws: PostgresError.self) {
+            try await unprepared.query(sleep, deadline: .after(.milliseconds(200)))
+        }
+        guard case .deadlineExceeded = error else { return #expect(Bool(false), "\(String(describing: error))") }
+        #expect(try await unprepared.query(statement, deadline: .after(.seconds(20))).first?.value("one") == 1)
         let first = Pool(url: pooler.url, size: 1, applicationName: "tests")
         let second = Pool(url: pooler.url, size: 1, applicationName: "tests")
         _ = try await first.query(statement, deadline: .after(.seconds(20)))

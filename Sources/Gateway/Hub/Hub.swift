@@ -19,7 +19,8 @@ actor Hub {
     private struct Owned {
         let lease: Lease
         let appID: String
-        let revision: Int64
+        /// -1: to be looked at again.
+        var revision: Int64
         /// nil: its secret can't be had.
         let supervisor: InstallationSupervisor?
         let task: Task<Void, Never>?
@@ -206,7 +207,8 @@ actor Hub {
                 for row in rows { group.addTask { await self.renewCredentials(row) } }
             }
         } catch {
-            // The next look finds the revision unchanged here, and tries again.
+            // The next look tries again.
+            for installation in installations { owned[installation]?.revision = -1 }
             parts.outages.failed("load_installations", error)
         }
     }
@@ -216,9 +218,7 @@ actor Hub {
         if let used = known.supervisor?.credentials, let credentials = try? source.credentials(of: row),
             used == credentials
         {
-            owned[row.lease.installation] = Owned(
-                lease: known.lease, appID: known.appID, revision: row.revision, supervisor: known.supervisor,
-                task: known.task)
+            owned[row.lease.installation]?.revision = row.revision
             return
         }
         owned[row.lease.installation]?.isLeaving = true
@@ -240,9 +240,13 @@ actor Hub {
             try? await Task.sleep(for: Self.settling)
             guard !Task.isCancelled else { return }
             let asked = ContinuousClock.now
+            // What is acquired while we ask is not in the answer.
+            let believed = owned.values.map(\.lease)
             guard asked >= renewAt else {
                 // The next renewal finds out, where this fails.
-                if let held = try? await parts.repository.checkLeases(holder: identity.name) { reconcile(held) }
+                if let held = try? await parts.repository.checkLeases(holder: identity.name) {
+                    reconcile(believed, held)
+                }
                 continue
             }
             do {
@@ -253,7 +257,7 @@ actor Hub {
                 trustedUntil = asked + timing.ttl
                 renewAt = asked + timing.renewEvery
                 parts.outages.succeeded("renew_leases")
-                reconcile(held)
+                reconcile(believed, held)
             } catch {
                 parts.outages.failed("renew_leases", error)
                 renewAt = .now + min(.seconds(1), timing.renewEvery)
@@ -267,9 +271,9 @@ actor Hub {
     }
 
     /// What the database says that we hold is what we go on with.
-    private func reconcile(_ held: [HeldLease]) {
+    private func reconcile(_ believed: [Lease], _ held: [HeldLease]) {
         let leases = Set(held.map(\.lease))
-        for lease in owned.values.map(\.lease) where !leases.contains(lease) {
+        for lease in believed where !leases.contains(lease) {
             lose(lease, reason: "another replica holds it, or it was revoked")
         }
         guard !isStopping else { return }

@@ -10,7 +10,7 @@ enum AgentCommand {
 
     static func run(_ words: [String]) async throws -> Int32 {
         let arguments = try Arguments(words, known: ["config"])
-        let configuration = try Configuration.load(path: arguments.required("config"))
+        let configuration = try Configuration.load(path: arguments.required("config"), for: .database)
         return try await Database.withRepository(configuration) { repository in
             if arguments.positional == ["list"] { return try await list(repository) }
             guard arguments.positional.count >= 2 else { throw UsageError(usage) }

@@ -14,7 +14,9 @@ enum InstallationCommand {
     static func run(_ words: [String]) async throws -> Int32 {
         let arguments = try Arguments(
             words, known: ["config", "workspace", "agent", "secret", "domain", "access", "locale"])
-        let configuration = try Configuration.load(path: arguments.required("config"))
+        let seals = ["add", "set-secret", "reseal"].contains(arguments.positional.first)
+        let configuration = try Configuration.load(
+            path: arguments.required("config"), for: seals ? .sealing : .database)
         return try await Database.withRepository(configuration) { repository in
             switch (arguments.positional.first, arguments.positional.count) {
             case ("list", 1): return try await list(repository)

@@ -9,7 +9,7 @@ enum MemberCommand {
 
     static func run(_ words: [String]) async throws -> Int32 {
         let arguments = try Arguments(words, known: ["config", "name", "workspace"])
-        let configuration = try Configuration.load(path: arguments.required("config"))
+        let configuration = try Configuration.load(path: arguments.required("config"), for: .database)
         return try await Database.withRepository(configuration) { repository in
             switch (arguments.positional.first, arguments.positional.count) {
             case ("approve", 2): return try await approve(arguments, repository)

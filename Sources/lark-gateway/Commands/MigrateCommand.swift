@@ -8,7 +8,7 @@ enum MigrateCommand {
     static func run(_ words: [String]) async throws -> Int32 {
         let arguments = try Arguments(words, known: ["config"])
         try arguments.refusePositional()
-        let configuration = try Configuration.load(path: arguments.required("config"))
+        let configuration = try Configuration.load(path: arguments.required("config"), for: .database)
         guard configuration.databaseURL == nil else { return try await migrate(try Database.url(configuration)) }
         let server = try Database.privateServer(configuration)
         let wasRunning = try await server.start(deadline: .after(.seconds(120)))

@@ -8,7 +8,7 @@ enum StatusCommand {
     static func run(_ words: [String]) async throws -> Int32 {
         let arguments = try Arguments(words, known: ["config"])
         try arguments.refusePositional()
-        let configuration = try Configuration.load(path: arguments.required("config"))
+        let configuration = try Configuration.load(path: arguments.required("config"), for: .database)
         let pool = Pool(url: try Database.url(configuration), size: 1)
         let installations = try await Repository(pool: pool).installationStatuses()
         await pool.close()

@@ -14,7 +14,7 @@ enum WorkerCommand {
             throw UsageError("--concurrency takes a number from 1 to 256")
         }
         let runtime = try arguments.required("runtime")
-        let configuration = try Configuration.load(path: arguments.required("config"))
+        let configuration = try Configuration.load(path: arguments.required("config"), for: .database)
         let signals = StopSignals()
         let worker = Worker(
             url: try Database.url(configuration), runtime: runtime, command: arguments.command,
