@@ -131,6 +131,25 @@ struct AdministrationTests {
         await place.end(daemon)
     }
 
+    @Test("D12: an installation whose domain changes is connected there at once")
+    func domain() async throws {
+        let place = try await Place()
+        let other = LarkSimulator(apps: place.apps, timing: Stage.quick)
+        try await other.start()
+        try place.write()
+        let daemon = try await place.start()
+        for domain in [place.lark, await other.url] {
+            _ = try await place.command(
+                "installation", "add", "cli_a", "--workspace", "acme", "--agent", "support", "--access", "open",
+                "--domain", domain, "--secret", "env:SECRET", environment: ["SECRET": "secret-a"])
+            let simulator = domain == place.lark ? place.simulator : other
+            #expect(await simulator.wait(until: .after(.seconds(30))) { $0.connectionCount == 1 })
+        }
+        #expect(await place.connections(0))
+        await other.stop()
+        await place.end(daemon)
+    }
+
     @Test("an app that is active elsewhere is refused, in words that say where; a literal secret is refused, too")
     func refusals() async throws {
         let place = try await Place()

@@ -49,6 +49,25 @@ struct FaultTests {
         try await server.stop(mode: .immediate, deadline: .after(.seconds(30)))
     }
 
+    @Test(
+        "D11: without a database a gateway goes on until its lease could have ended, then lets go, and comes back with it"
+    )
+    func leaseNotRenewed() async throws {
+        let (stage, server) = try await stageWithServer()
+        let daemon = try await stage.start(
+            stage.configuration(extra: #", "lease": {"ttl": "6s", "renew_every": "2s"}"#))
+        try await server.stop(mode: .immediate, deadline: .after(.seconds(30)))
+        #expect(try await daemon.logs("lease.lost"))
+        #expect(daemon.events("lease.lost").first?["reason"].string == "it could not be renewed in time")
+        #expect(await stage.simulator.wait(until: .after(.seconds(30))) { $0.connectionCount == 0 })
+        try await server.start(deadline: .after(.seconds(30)))
+        #expect(try await daemon.logs("connection.opened", count: 2))
+        let id = await stage.say("back")
+        #expect(await stage.acked(id, [200]))
+        await stage.end(daemon)
+        try await server.stop(mode: .immediate, deadline: .after(.seconds(30)))
+    }
+
     @Test("B16: an ack that gets lost brings a duplicate, which is acked 200 and changes nothing")
     func lostAck() async throws {
         var timing = Stage.quick

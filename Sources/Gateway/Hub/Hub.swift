@@ -301,12 +301,15 @@ actor Hub {
         guard let leaving = owned[lease.installation], leaving.lease == lease, !isStopping else { return }
         await leaving.end(parts.dispatcher)
         // It may have been lost meanwhile.
-        guard !isStopping, forget(lease) != nil else { return }
+        guard !isStopping, owned[lease.installation]?.lease == lease else { return }
         do {
-            try await parts.repository.releaseLease(lease, holder: identity.name)
-            parts.logger.log(.leaseHandedOver(lease, appID: leaving.appID))
+            // Before we forget it: our own scan would take it again.
+            let isReleased = try await parts.repository.releaseLease(lease, holder: identity.name)
+            guard forget(lease) != nil else { return }
+            if isReleased { parts.logger.log(.leaseHandedOver(lease, appID: leaving.appID)) }
         } catch {
             // Still ours in the database: the next scan takes it again.
+            _ = forget(lease)
             parts.outages.failed("release_lease", error)
             scanNow.ring()
         }
