@@ -15,6 +15,8 @@ package actor LarkSimulator {
         package var pingIntervalSeconds = 120
         /// Events beyond this come in parts.
         package var partBytes = 64 << 10
+        /// How long a bootstrap takes.
+        package var endpointDelay: Duration = .zero
         /// The parts of an event come in any order.
         package var shufflesParts = false
 
@@ -50,6 +52,9 @@ package actor LarkSimulator {
     private var upgradeFaults: [[String: String]] = []
     private var messageFaults: [(status: Int, body: String)] = []
     private var acksToLose = 0
+    private var handshakes = 0
+    /// The most handshakes (from the bootstrap's request to the upgrade's) that were under way at once.
+    package private(set) var mostHandshakes = 0
     private var tokens: [String: String] = [:]
     /// Rung at every change that a test may wait for.
     private var watchers: [Int: CheckedContinuation<Void, Never>] = [:]
@@ -303,7 +308,11 @@ package actor LarkSimulator {
         let body = JSONValue(parsing: request.body)
         let path = request.path.split(separator: "/").map(String.init)
         switch (request.method, path.first, path.dropFirst().first) {
-        case ("POST", "callback", "ws"): return bootstrap(body)
+        case ("POST", "callback", "ws"):
+            handshakes += 1
+            mostHandshakes = max(mostHandshakes, handshakes)
+            if timing.endpointDelay > .zero { try? await Task.sleep(for: timing.endpointDelay) }
+            return bootstrap(body)
         case ("GET", "ws", _): return upgrade(request)
         case (_, "open-apis", _): return openAPI(request, Array(path.dropFirst()), body)
         case (_, "control", let call?): return await control(request.method, call, body)
@@ -313,6 +322,7 @@ package actor LarkSimulator {
 
     private func bootstrap(_ body: JSONValue?) -> HTTPResponse {
         if !endpointFaults.isEmpty {
+            handshakes -= 1
             defer { changed() }
             switch endpointFaults.removeFirst() {
             case .code(let code, let message): return Self.json(["code": code, "msg": message])
@@ -320,6 +330,7 @@ package actor LarkSimulator {
             }
         }
         guard let app = body?["AppID"].string.flatMap({ apps[$0] }), app.secret == body?["AppSecret"].string else {
+            handshakes -= 1
             return Self.json(["code": 514, "msg": "authentication failed"])
         }
         let ticket = "ticket-\(number())"
@@ -335,6 +346,7 @@ package actor LarkSimulator {
     }
 
     private func upgrade(_ request: HTTPRequest) -> HTTPResponse {
+        handshakes = max(0, handshakes - 1)
         guard upgradeFaults.isEmpty else {
             return HTTPResponse(status: 403, headers: upgradeFaults.removeFirst())
         }

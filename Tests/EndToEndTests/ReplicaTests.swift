@@ -16,9 +16,12 @@ struct ReplicaTests {
         let pool: Pool
         let configuration: String
 
-        init(bots: Int, lease: String = #"{"ttl": "6s", "renew_every": "2s"}"#, badSecrets: Int = 0) async throws {
+        init(
+            bots: Int, lease: String = #"{"ttl": "6s", "renew_every": "2s"}"#, badSecrets: Int = 0,
+            timing: LarkSimulator.Timing = Stage.quick
+        ) async throws {
             let apps = (0..<bots).map { SimulatedApp(id: "cli_\($0)", secret: "secret-\($0)") }
-            simulator = LarkSimulator(apps: apps, timing: Stage.quick)
+            simulator = LarkSimulator(apps: apps, timing: timing)
             try await simulator.start()
             let lark = await simulator.url
             let url = try await TestPostgres.makeDatabase()
@@ -146,6 +149,31 @@ struct ReplicaTests {
         let metrics = String(decoding: try await HTTPExchange().send("GET", url).body, as: UTF8.self)
         #expect(metrics.contains(#"lark_gateway_installations{state="connected"} 3"#))
         #expect(metrics.contains(#"lark_gateway_installations{state="refused"} 1"#))
+        await fleet.end(daemon)
+    }
+
+    @Test("D1: a hundred bots are connected, at most twenty handshakes at a time")
+    func start() async throws {
+        var timing = Stage.quick
+        timing.endpointDelay = .milliseconds(100)
+        let fleet = try await Fleet(bots: 100, timing: timing)
+        let daemon = try await fleet.start()
+        #expect(try await fleet.areConnected([100]))
+        #expect((2...20).contains(await fleet.simulator.mostHandshakes))
+        #expect(daemon.events("connection.state").filter { $0["state"].string == "connected" }.count == 100)
+        await fleet.end(daemon)
+    }
+
+    @Test("what nobody announces is seen at the next look: a bot that is revoked, and one that is new")
+    func unannounced() async throws {
+        let fleet = try await Fleet(bots: 3)
+        let daemon = try await fleet.start()
+        #expect(try await fleet.areConnected([3]))
+        try await fleet.pool.run("ALTER TABLE gateway.installation DISABLE TRIGGER USER")
+        try await fleet.pool.run("UPDATE gateway.installation SET status = 'revoked' WHERE app_id = 'cli_1'")
+        #expect(await fleet.simulator.wait(until: .after(.seconds(30))) { $0.connectionCount == 2 })
+        try await fleet.pool.run("UPDATE gateway.installation SET status = 'active' WHERE app_id = 'cli_1'")
+        #expect(try await fleet.areConnected([3]))
         await fleet.end(daemon)
     }
 

@@ -62,6 +62,7 @@ actor InstallationSupervisor {
     func drain() async {
         isStopping = true
         board.set(.draining, of: lease)
+        logger.logDebug(.connectionState(appID: credentials.appID, .draining))
         await connection?.stopReceiving()
     }
 
@@ -119,6 +120,7 @@ actor InstallationSupervisor {
     private func show(_ state: ConnectionState) {
         guard !Task.isCancelled, !isStopping else { return }
         board.set(state, of: lease)
+        logger.logDebug(.connectionState(appID: credentials.appID, state))
     }
 
     private func connect() async throws -> LongConnection {

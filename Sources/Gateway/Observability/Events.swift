@@ -147,6 +147,16 @@ extension LogEvent {
 
     // MARK: Connections
 
+    /// Every change of what `status` shows.
+    static func connectionState(appID: String, _ state: ConnectionState) -> Self {
+        Self(
+            .debug, "connection.state",
+            [
+                ("app_id", .text(appID)), ("state", .text(state.name)), ("reason", state.reason.map { .text($0) }),
+                ("retry_in_ms", state.retryAt.map { .milliseconds(ContinuousClock.now.duration(to: $0)) }),
+            ])
+    }
+
     static func connectionOpened(appID: String, serviceID: Int32) -> Self {
         Self(.info, "connection.opened", [("app_id", .text(appID)), ("service_id", .integer(Int64(serviceID)))])
     }
