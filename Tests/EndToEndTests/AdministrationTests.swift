@@ -246,6 +246,7 @@ struct AdministrationTests {
         ])
         daemon.signal(SIGHUP)
         #expect(await place.connections(2))
+        #expect(daemon.events("installation.secret_locked").isEmpty)
         let closed = daemon.events("connection.closed").map { $0["app_id"].string }
         #expect(closed.allSatisfy { $0 == "cli_a" }, "cli_b went on: \(closed)")
         await place.end(daemon)
