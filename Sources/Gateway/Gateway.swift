@@ -153,13 +153,29 @@ package final class Gateway: Sendable {
             await hub.close()
             await hubTask.value
             step.withLock { $0 = "releasing the leases" }
-            try? await repository.releaseLeases(holder: identity.name)
+            await Self.releaseLeases(of: identity, repository, outages)
         }
         let finished = await Self.finishes(stopping, within: settings.shutdownTimeout)
         if !finished { logger.log(.shutdownIncomplete(step.withLock { $0 })) }
         for task in sideTasks { task.cancel() }
         await pool.close()
         return finished
+    }
+
+    /// A statement that fails must not leave the bots without an owner until the leases have run out.
+    private static func releaseLeases(
+        of identity: ReplicaIdentity, _ repository: Repository, _ outages: OutageLog
+    ) async {
+        let deadline = Deadline.after(.seconds(6))
+        while !deadline.hasPassed {
+            do {
+                try await repository.releaseLeases(holder: identity.name)
+                return outages.succeeded("release_leases")
+            } catch {
+                outages.failed("release_leases", error)
+                try? await Task.sleep(for: .milliseconds(100))
+            }
+        }
     }
 
     private static func finishes(_ task: Task<Void, Never>, within timeout: Duration) async -> Bool {
