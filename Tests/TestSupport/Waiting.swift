@@ -7,9 +7,12 @@ package func eventually(
     within limit: Duration = .seconds(20), _ condition: @Sendable () async throws -> Bool
 ) async throws -> Bool {
     let deadline = Deadline.after(limit)
+    // What is only a hop away is seen at once; a process or a server is not asked all the time.
+    var pause = Duration.microseconds(200)
     while !deadline.hasPassed {
         if try await condition() { return true }
-        try await Task.sleep(for: .milliseconds(20))
+        try await Task.sleep(for: pause)
+        pause = min(pause * 2, .milliseconds(20))
     }
     return try await condition()
 }
