@@ -131,6 +131,34 @@ struct AdministrationTests {
         await place.end(daemon)
     }
 
+    @Test("a new secret that can't be read from the database now is read at the next look")
+    func unreadableSecret() async throws {
+        let place = try await Place()
+        try place.write(extra: #", "lease": {"ttl": "6s", "renew_every": "1s"}"#)
+        let daemon = try await place.start()
+        _ = try await place.command(
+            "installation", "add", "cli_a", "--workspace", "acme", "--agent", "support", "--access", "open", "--domain",
+            place.lark, "--secret", "env:SECRET", environment: ["SECRET": "secret-a"])
+        #expect(await place.connections(1))
+        // Leases are renewed without this column; what a connection is made of needs it.
+        try await place.pool.run("ALTER TABLE gateway.installation RENAME COLUMN bot_union_id TO away")
+        _ = try await place.command(
+            "installation", "set-secret", "cli_a", "--secret", "env:SECRET", environment: ["SECRET": "wrong"])
+        #expect(
+            try await eventually {
+                daemon.events("database.unavailable").contains { $0["during"].string == "load_installations" }
+            })
+        // The connection that there is goes on.
+        #expect(await place.say("hello", to: "cli_a"))
+        #expect(daemon.events("installation.credentials_changed").isEmpty)
+        try await place.pool.run("ALTER TABLE gateway.installation RENAME COLUMN away TO bot_union_id")
+        #expect(try await daemon.logs("installation.credentials_changed"))
+        #expect(try await daemon.logs("installation.refused"))
+        #expect(
+            daemon.events("database.recovered").contains { $0["during"].string == "load_installations" })
+        await place.end(daemon)
+    }
+
     @Test("D12: an installation whose domain changes is connected there at once")
     func domain() async throws {
         let place = try await Place()

@@ -84,6 +84,25 @@ struct ReplicaTests {
                 "SELECT content, count(*) FROM gateway.chat_message WHERE role = 'user' GROUP BY 1 ORDER BY 1")
         }
 
+        /// Makes the database refuse the first times that a lease is given up.
+        func refuseReleases(times: Int) async throws {
+            // What a sequence gave stays given when the transaction is rolled back.
+            try await pool.run("CREATE SEQUENCE public.releases")
+            try await pool.run(
+                """
+                CREATE FUNCTION public.refuse() RETURNS trigger LANGUAGE plpgsql AS $$
+                BEGIN
+                    IF nextval('public.releases') <= \(times) THEN RAISE EXCEPTION 'refused'; END IF;
+                    RETURN NEW;
+                END $$
+                """)
+            try await pool.run(
+                """
+                CREATE TRIGGER refuse BEFORE UPDATE ON gateway.installation FOR EACH ROW
+                WHEN (OLD.lease_holder IS NOT NULL AND NEW.lease_holder IS NULL) EXECUTE FUNCTION public.refuse()
+                """)
+        }
+
         func end(_ daemons: Daemon...) async {
             for daemon in daemons { await daemon.killNow() }
             await simulator.stop()
@@ -150,6 +169,39 @@ struct ReplicaTests {
         #expect(metrics.contains(#"lark_gateway_installations{state="connected"} 3"#))
         #expect(metrics.contains(#"lark_gateway_installations{state="refused"} 1"#))
         await fleet.end(daemon)
+    }
+
+    @Test("a handover that the database refuses leaves the bot where it was, connected, until one succeeds")
+    func refusedHandover() async throws {
+        let fleet = try await Fleet(bots: 2)
+        let first = try await fleet.start()
+        #expect(try await fleet.areConnected([2]))
+        try await fleet.refuseReleases(times: 2)
+        let second = try await fleet.start()
+        #expect(try await first.logs("database.unavailable"))
+        #expect(first.events("database.unavailable").map { $0["during"].string } == ["release_lease"])
+        #expect(await fleet.sayToEach("one"))
+        #expect(try await fleet.areConnected([1, 1]))
+        #expect(first.events("lease.handed_over").count == 1)
+        #expect(first.events("database.recovered").map { $0["failures"].integer } == [2])
+        #expect(await fleet.sayToEach("two"))
+        #expect(try await fleet.stored() == ["(one,2)", "(two,2)"])
+        await fleet.end(first, second)
+    }
+
+    @Test("a stop whose release of the leases fails tries again, says so, and leaves no lease behind")
+    func refusedRelease() async throws {
+        let fleet = try await Fleet(bots: 2)
+        let daemon = try await fleet.start()
+        #expect(try await fleet.areConnected([2]))
+        try await fleet.refuseReleases(times: 2)
+        #expect(await daemon.stop() == 0)
+        #expect(daemon.events("database.unavailable").map { $0["during"].string } == ["release_leases"])
+        #expect(daemon.events("database.recovered").map { $0["failures"].integer } == [2])
+        #expect(
+            try await fleet.pool.rows("SELECT count(*) FROM gateway.installation WHERE lease_holder IS NULL") == ["(2)"]
+        )
+        await fleet.end()
     }
 
     @Test("D1: a hundred bots are connected, at most twenty handshakes at a time")

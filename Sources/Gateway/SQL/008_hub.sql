@@ -54,8 +54,13 @@ BEGIN
     INSERT INTO gateway.replica AS r (holder, expires_at) VALUES (p_holder, clock_timestamp() + p_ttl)
     ON CONFLICT (holder) DO UPDATE SET expires_at = EXCLUDED.expires_at;
     RETURN QUERY
+    -- Every statement that changes many installations locks them in this order, so that no two wait for one another.
+    WITH locked AS (
+        SELECT i.id FROM gateway.installation i WHERE i.lease_holder = p_holder AND i.status = 'active'
+        ORDER BY i.id FOR NO KEY UPDATE
+    )
     UPDATE gateway.installation i SET lease_expires_at = clock_timestamp() + p_ttl
-    WHERE i.lease_holder = p_holder AND i.status = 'active'
+    FROM locked l WHERE i.id = l.id AND i.lease_holder = p_holder AND i.status = 'active'
     RETURNING i.id, i.lease_generation, i.revision, i.wanted_by <> p_holder AND EXISTS (
         SELECT FROM gateway.replica r WHERE r.holder = i.wanted_by AND r.expires_at > clock_timestamp());
 END $$;
@@ -178,10 +183,13 @@ END $$;
 -- Gives up every lease of a holder that stops, and wakes those who wait for them.
 CREATE OR REPLACE FUNCTION gateway.release_leases(p_holder text) RETURNS void LANGUAGE sql AS $$
     DELETE FROM gateway.replica r WHERE r.holder = p_holder;
+    WITH locked AS (
+        SELECT i.id FROM gateway.installation i WHERE i.lease_holder = p_holder ORDER BY i.id FOR NO KEY UPDATE
+    )
     UPDATE gateway.installation i
     SET lease_holder = NULL, lease_expires_at = NULL, free_since = clock_timestamp(), connection_state = NULL,
         connection_reason = NULL, connection_since = NULL, connection_retry_at = NULL
-    WHERE i.lease_holder = p_holder;
+    FROM locked l WHERE i.id = l.id AND i.lease_holder = p_holder;
     NOTIFY gateway_installation;
 $$;
 
@@ -190,12 +198,16 @@ CREATE FUNCTION gateway.record_connections(
     p_installation bigint[], p_generation bigint[], p_state text[], p_reason text[], p_age_ms bigint[],
     p_retry_in_ms bigint[]
 ) RETURNS void LANGUAGE sql AS $$
+    WITH locked AS (
+        SELECT i.id FROM gateway.installation i WHERE i.id = ANY (p_installation) ORDER BY i.id FOR NO KEY UPDATE
+    )
     UPDATE gateway.installation i
     SET connection_state = r.state, connection_reason = r.reason,
         connection_since = clock_timestamp() - r.age_ms * interval '1 millisecond',
         connection_retry_at = clock_timestamp() + r.retry_in_ms * interval '1 millisecond'
     FROM unnest(p_installation, p_generation, p_state, p_reason, p_age_ms, p_retry_in_ms)
-        AS r (installation, generation, state, reason, age_ms, retry_in_ms)
+            AS r (installation, generation, state, reason, age_ms, retry_in_ms)
+        JOIN locked l ON l.id = r.installation
     WHERE i.id = r.installation AND i.lease_generation = r.generation AND i.lease_holder IS NOT NULL
 $$;
 

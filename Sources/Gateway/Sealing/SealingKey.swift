@@ -26,9 +26,13 @@ package struct SealingKey: Sendable {
     /// The first byte of what is sealed.
     private static let version: UInt8 = 1
 
+    /// Once and before all else (libsodium's sodium_init): it chooses what this processor does fastest.
+    private static let library = sodium_init()
+
     /// - Parameter text: base64 or hexadecimal.
     /// - Throws: `Failure.notAKey`.
     package init(_ text: String) throws(Failure) {
+        _ = Self.library
         let bytes = Self.decodeHexadecimal(text) ?? Data(base64Encoded: text).map(Array.init) ?? []
         guard bytes.count == Self.keyBytes else { throw .notAKey }
         self.bytes = bytes
