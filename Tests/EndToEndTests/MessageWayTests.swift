@@ -48,6 +48,41 @@ struct MessageWayTests {
         await stage.end()
     }
 
+    @Test(
+        "B30, B37, B39: commands are answered at once, in the chat; after /new the agent is told that it is another context"
+    )
+    func commands() async throws {
+        let stage = try await Stage()
+        let daemon = try await stage.start(stage.configuration())
+        let issue = await stage.say("/issue It broke <at id=all></at>\nwhen I pressed the button")
+        #expect(await stage.acked(issue, [200]))
+        await stage.simulator.repeatDelivery(of: issue)
+        #expect(await stage.acked(issue, [200, 200]))
+        await stage.say("/help")
+        await stage.say("/status")
+        let answers = await stage.sent(3).map(\.content)
+        for (answer, words) in zip(
+            answers, ["Created ACME-1: It broke &#60;at id=all", "**/issue** TITLE", "I am here."])
+        {
+            #expect(answer.contains(words), "\(answer)")
+        }
+        #expect(try await stage.rows("SELECT count(*) FROM gateway.agent_task") == ["(0)"])
+
+        let worker = try await stage.startWorker(#"grep -o '"context":[0-9]*\|"content": "[^"]*"' | tr '\n' ' '"#)
+        await stage.say("hello")
+        #expect(await stage.sent(4).last?.content == #"{"text":"\"context\":0 \"content\": \"hello\" "}"#)
+        await stage.say("/new again")
+        #expect(await stage.sent(5).last?.content == #"{"text":"\"context\":6 \"content\": \"again\" "}"#)
+        await stage.say("/new")
+        #expect(await stage.sent(6).last?.content.contains("A fresh start") == true)
+        #expect(
+            daemon.events("message.ingested").map { $0["command"].string } == [
+                "issue", "help", "status", nil, "new", "new",
+            ])
+        #expect(!daemon.output.contains("It broke"))
+        await stage.end(worker, daemon)
+    }
+
     @Test("C3: two chats know nothing of each other's windows")
     func twoChats() async throws {
         let stage = try await Stage()

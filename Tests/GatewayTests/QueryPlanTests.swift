@@ -224,11 +224,32 @@ private struct HotWay {
             try await repository.extendTask(task.id, worker: "w")
             try await repository.completeTask(task.id, worker: "w", reply: "yes")
         }
+        try await command(label)
         #expect(try await repository.expireClaims() == 0)
         for row in try await repository.takeOutbox(holder: "test", limit: 100, visibility: .seconds(60)) {
             try await repository.settle(row, .sent(larkMessageID: "om_reply"))
         }
         _ = try await repository.holdLeases(holder: "test", ttl: .seconds(3600), within: .seconds(10))
+    }
+
+    /// Commands, and a claim that ends where a context does.
+    private func command(_ label: String) async throws {
+        let texts = ["/issue it does not work", "/issue", "/status", "/new", "one", "/new two"]
+        let rows = texts.enumerated().map { index, text in
+            let chat = min(index, 4)
+            return IngestRow(
+                lease: Self.lease,
+                message: Fixture.message("om_\(label)_c\(index)", text, chat: "oc_\(chat)", sender: "ou_\(chat)"))
+        }
+        let stored = try await repository.ingest(rows, deadline: .after(.seconds(20)))
+        #expect(stored.prefix(4).allSatisfy { !$0.hasOpenWindow })
+        let session = try #require(stored.last?.session)
+        _ = try await repository.flush([(session, Self.lease)], force: true, deadline: .after(.seconds(20)))
+        for _ in 0..<2 {
+            let task = try #require(
+                try await repository.claimTask(runtime: "default", worker: "w", lease: .seconds(60)))
+            try await repository.completeTask(task.id, worker: "w", reply: "yes")
+        }
     }
 }
 

@@ -132,7 +132,10 @@ package actor Dispatcher {
                     continue
                 }
                 if let session = result.session, result.hasOpenWindow { await batcher.messageStored(in: session) }
-                if result.verdict == .unboundUser || result.verdict == .nonWorkspaceMember { outboxHasWork.ring() }
+                let isAnswered = result.verdict == .ingested && row.command != nil
+                if isAnswered || result.verdict == .unboundUser || result.verdict == .nonWorkspaceMember {
+                    outboxHasWork.ring()
+                }
                 metrics.add(to: .acks, "200")
                 await item.acknowledge(.handled)
             }

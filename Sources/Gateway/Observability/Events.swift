@@ -261,6 +261,7 @@ extension LogEvent {
             messageFields(row) + [
                 ("reason", result.verdict == .ingested ? nil : .text(result.verdict.rawValue)),
                 ("detail", row.message.faultReason.map { .text($0) }),
+                ("command", result.verdict == .ingested ? row.command.map { .text($0.name) } : nil),
                 ("session_id", result.session.map { .integer($0.session) }),
                 ("position", result.position.map { .integer($0) }),
                 ("repaired", row.message.wasRepaired ? .boolean(true) : nil),

@@ -84,6 +84,16 @@ struct Messenger: Sendable {
         case "agent_offline": notice = .agentOffline(agent: agent)
         case "agent_archived": notice = .agentArchived(agent: agent)
         case "non_workspace_member": notice = .nonWorkspaceMember(agent: agent)
+        case "context_started": notice = .contextStarted(agent: agent)
+        case "issue_created":
+            notice = .issueCreated(
+                agent: agent, key: payload["key"].string ?? "", title: payload["title"].string ?? "")
+        case "issue_usage": notice = .issueUsage(agent: agent)
+        case "help": notice = .help(agent: agent)
+        case "status":
+            notice = .status(
+                agent: agent, state: NoticeText.AgentState(rawValue: payload["state"].string ?? "") ?? .offline,
+                waiting: payload["waiting"].integer ?? 0, isRunning: payload["is_running"].boolean ?? false)
         case "needs_binding": notice = .needsBinding(agent: agent, code: try await makeCode(for: row))
         default: notice = .runFailed(agent: agent, reason: payload["reason"].string ?? "")
         }

@@ -6,7 +6,14 @@ enum NoticeText {
         case runFailed(agent: String, reason: String)
         case nonWorkspaceMember(agent: String)
         case needsBinding(agent: String, code: String)
+        case contextStarted(agent: String)
+        case issueCreated(agent: String, key: String, title: String)
+        case issueUsage(agent: String)
+        case help(agent: String)
+        case status(agent: String, state: AgentState, waiting: Int, isRunning: Bool)
     }
+
+    enum AgentState: String { case online, offline, archived }
 
     struct Text: Equatable {
         let title: String
@@ -24,9 +31,11 @@ enum NoticeText {
         case (.agentArchived(let agent), .zh):
             Text(title: agent, body: "该智能体已归档，不再回复消息。")
         case (.runFailed(let agent, let reason), .en):
-            Text(title: agent, body: "I could not finish this: \(reason)\nYour messages are included in my next run.")
+            Text(
+                title: agent,
+                body: "I could not finish this: \(plain(reason))\nYour messages are included in my next run.")
         case (.runFailed(let agent, let reason), .zh):
-            Text(title: agent, body: "本次处理失败：\(reason)\n下次处理时会再次包含这些消息。")
+            Text(title: agent, body: "本次处理失败：\(plain(reason))\n下次处理时会再次包含这些消息。")
         case (.nonWorkspaceMember(let agent), .en):
             Text(title: agent, body: "You are not a member of this workspace any more. Please ask an administrator.")
         case (.nonWorkspaceMember(let agent), .zh):
@@ -40,6 +49,81 @@ enum NoticeText {
             Text(
                 title: agent,
                 body: "我还不认识你，无法处理你的消息。请在 15 分钟内把此验证码发给管理员，批准后再给我发消息：**\(code)**")
+        case (.contextStarted(let agent), .en):
+            Text(title: agent, body: "A fresh start: I have forgotten what we talked about before.")
+        case (.contextStarted(let agent), .zh):
+            Text(title: agent, body: "已开始新的对话，之前的内容不再作为上下文。")
+        case (.issueCreated(let agent, let key, let title), .en):
+            Text(title: agent, body: "Created \(key): \(plain(title))")
+        case (.issueCreated(let agent, let key, let title), .zh):
+            Text(title: agent, body: "已创建 \(key)：\(plain(title))")
+        case (.issueUsage(let agent), .en):
+            Text(
+                title: agent,
+                body: "An issue needs a title: write /issue and the title in one line, and the description below it.")
+        case (.issueUsage(let agent), .zh):
+            Text(title: agent, body: "请提供标题：在 /issue 后面写标题，下一行开始写描述。")
+        case (.help(let agent), .en):
+            Text(
+                title: agent,
+                body: """
+                    Write to me, and I answer; in a group, mention me.
+                    **/issue** TITLE: makes an issue; what stands below the line is its description
+                    **/new**: starts afresh, without what was said before
+                    **/status**: whether I am at work
+                    **/help**: this
+                    """)
+        case (.help(let agent), .zh):
+            Text(
+                title: agent,
+                body: """
+                    直接给我发消息即可，在群里请 @我。
+                    **/issue** 标题：创建一个任务，下面各行是描述
+                    **/new**：开始新的对话，不再带上之前的内容
+                    **/status**：查看我的状态
+                    **/help**：显示本帮助
+                    """)
+        case (.status(let agent, let state, let waiting, let isRunning), .en):
+            Text(title: agent, body: english(state, waiting, isRunning))
+        case (.status(let agent, let state, let waiting, let isRunning), .zh):
+            Text(title: agent, body: chinese(state, waiting, isRunning))
         }
+    }
+
+    private static func english(_ state: AgentState, _ waiting: Int, _ isRunning: Bool) -> String {
+        let own =
+            switch state {
+            case .online: isRunning ? "I am working on an answer." : "I am here."
+            case .offline: "I am offline."
+            case .archived: "I have been archived and do not answer any more."
+            }
+        return switch waiting {
+        case 0: "\(own) Nothing waits for me in this chat."
+        case 1: "\(own) One message waits for me in this chat."
+        default: "\(own) \(waiting) messages wait for me in this chat."
+        }
+    }
+
+    private static func chinese(_ state: AgentState, _ waiting: Int, _ isRunning: Bool) -> String {
+        let own =
+            switch state {
+            case .online: isRunning ? "我正在处理。" : "我在线。"
+            case .offline: "我不在线。"
+            case .archived: "该智能体已归档，不再回复消息。"
+            }
+        return waiting == 0 ? "\(own)本会话没有等待处理的消息。" : "\(own)本会话有 \(waiting) 条消息等待处理。"
+    }
+
+    /// What others wrote, in a card: its signs mean nothing there, least of all a mention of everybody. Source: "Rich text
+    /// component (Markdown)", special characters.
+    static func plain(_ text: String) -> String {
+        var escaped = ""
+        for scalar in text.unicodeScalars {
+            switch scalar {
+            case "<", ">", "*", "_", "~", "`", "[", "]", "#", "&", "\\", "|", "!": escaped += "&#\(scalar.value);"
+            default: escaped.unicodeScalars.append(scalar)
+            }
+        }
+        return escaped
     }
 }

@@ -6,17 +6,25 @@ import Postgres
 package struct IngestRow: Sendable {
     package let lease: Lease
     package var message: InboundMessage
+    /// What it says to the gateway itself.
+    let command: ChatCommand?
 
     package init(lease: Lease, message: InboundMessage) {
         self.lease = lease
         self.message = message
+        command = message.fault == nil ? ChatCommand(message.content) : nil
+    }
+
+    /// What an agent reads of it, or would.
+    var content: String {
+        if case .new(let text) = command { text } else { message.content }
     }
 
     /// Roughly what it holds in memory.
     var cost: Int { message.content.utf8.count + 512 }
 }
 
-/// What was decided about a message; see 007_set_based.sql.
+/// What was decided about a message; see 010_commands.sql.
 package enum Verdict: String, Sendable, CaseIterable {
     case ingested
     case duplicate
@@ -54,23 +62,25 @@ extension Repository {
     package func ingest(_ rows: [IngestRow], skipsBusy: Bool = false, deadline: Deadline) async throws -> [IngestResult]
     {
         let messages = rows.map(\.message)
-        let values: [PostgresValue] = [
-            .intArray(rows.map(\.lease.installation.rawValue)),
-            .intArray(rows.map(\.lease.generation)),
-            .textArray(messages.map(\.appID)),
-            .textArray(messages.map(\.messageID)),
-            .textArray(messages.map(\.chatID)),
-            .textArray(messages.map(\.threadID)),
-            .textArray(messages.map(\.chatType.rawValue)),
-            .textArray(messages.map(\.sender)),
-            .textArray(messages.map(\.content)),
-            .intArray(messages.map(\.sentAtMilliseconds)),
-            .boolArray(messages.map(\.isAddressed)),
-            .textArray(messages.map { $0.fault?.rawValue }),
-            .interval(batching.silenceWindow),
-            .interval(batching.maxWait),
-            .bool(skipsBusy),
-        ]
+        let values: [PostgresValue] =
+            [
+                .intArray(rows.map(\.lease.installation.rawValue)),
+                .intArray(rows.map(\.lease.generation)),
+                .textArray(messages.map(\.appID)),
+                .textArray(messages.map(\.messageID)),
+                .textArray(messages.map(\.chatID)),
+                .textArray(messages.map(\.threadID)),
+                .textArray(messages.map(\.chatType.rawValue)),
+                .textArray(messages.map(\.sender)),
+                .textArray(rows.map(\.content)),
+                .intArray(messages.map(\.sentAtMilliseconds)),
+                .boolArray(messages.map(\.isAddressed)),
+                .textArray(messages.map { $0.fault?.rawValue }),
+                .interval(batching.silenceWindow),
+                .interval(batching.maxWait),
+                .bool(skipsBusy),
+            ]
+            + Self.commands(rows)
         let answer = try await pool.query(SQL.ingestMessages, values, deadline: deadline)
         guard answer.count == rows.count else {
             throw PostgresError.unexpectedResult("ingest_messages: \(answer.count) verdicts for \(rows.count) messages")
@@ -86,5 +96,20 @@ extension Repository {
                 session: session.map { SessionKey(installation: row.lease.installation, session: $0) },
                 position: try result.optional("message_position"), hasOpenWindow: try result.value("window_open"))
         }
+    }
+
+    /// Command, title and description of each; empty where the batch has none, as nearly always.
+    private static func commands(_ rows: [IngestRow]) -> [PostgresValue] {
+        guard rows.contains(where: { $0.command != nil }) else {
+            return [.textArray([]), .textArray([]), .textArray([])]
+        }
+        let issues = rows.map { row -> (title: String, description: String)? in
+            guard case .issue(let title, let description) = row.command else { return nil }
+            return (title, description)
+        }
+        return [
+            .textArray(rows.map { $0.command?.name }), .textArray(issues.map { $0?.title }),
+            .textArray(issues.map { $0?.description }),
+        ]
     }
 }

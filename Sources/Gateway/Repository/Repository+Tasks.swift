@@ -13,6 +13,8 @@ package struct ClaimedTask: Sendable, Equatable {
     package let attempt: Int
     /// JSON array, oldest first: [{position, lark_message_id, sender, content, created_at}].
     package let messages: String
+    /// Grows when the chat began afresh with /new.
+    package let context: Int64
 }
 
 /// A worker's side of the queue: the same SQL functions that a worker in any other language calls.
@@ -26,7 +28,8 @@ extension Repository {
                 id: try row.value("task_id"), sessionID: try row.value("session_id"),
                 workspace: try row.value("workspace"), agent: try row.value("agent"),
                 chatID: try row.value("chat_id"), chatType: try row.value("chat_type"),
-                attempt: try row.value("attempt"), messages: try row.value("messages"))
+                attempt: try row.value("attempt"), messages: try row.value("messages"),
+                context: try row.value("context"))
         }
     }
 

@@ -62,6 +62,7 @@ package enum GatewaySchema {
             migration(7, "set_based", PackageResources._07_set_based_sql),
             migration(8, "hub", PackageResources._08_hub_sql),
             migration(9, "administration", PackageResources._09_administration_sql),
+            migration(10, "commands", PackageResources._10_commands_sql),
         ],
         // "larkgate" in ASCII.
         lockKey: 0x6c61_726b_6761_7465)

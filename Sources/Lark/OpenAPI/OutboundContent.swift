@@ -37,7 +37,14 @@ package enum OutboundContent: Sendable, Equatable {
     package var asText: OutboundContent {
         switch self {
         case .text(let text), .markdownCard(let text): return .text(text)
-        case .headedCard(let title, _, let text): return .text("\(title)\n\(text)")
+        case .headedCard(let title, _, let text): return .text("\(title)\n\(Self.unescape(text))")
+        }
+    }
+
+    /// What stood escaped for the card's Markdown.
+    private static func unescape(_ text: String) -> String {
+        text.replacing(/&#(\d{1,7});/) { match in
+            UInt32(match.1).flatMap(Unicode.Scalar.init).map { String(Character($0)) } ?? String(match.0)
         }
     }
 

@@ -18,6 +18,8 @@ struct QueueModelTests {
     private struct Session {
         var last: Int64 = 0
         var user: [Int64] = []
+        /// Where contexts begin.
+        var contexts: [Int64] = []
         var handed: Int64 = 0
         var answered: Int64 = 0
         var hasWindow = false
@@ -26,7 +28,14 @@ struct QueueModelTests {
         /// What completed runs were given, in order.
         var completed: [Int64] = []
         var hasNews: Bool { (user.last ?? 0) > max(handed, answered) }
-        var unanswered: [Int64] { user.filter { $0 > answered } }
+        /// What the next run is given: of the oldest context that has something to answer.
+        var unanswered: [Int64] {
+            let open = user.filter { $0 > answered }
+            guard let first = open.first, let end = contexts.first(where: { $0 > first }) else { return open }
+            return open.filter { $0 < end }
+        }
+
+        func context(of position: Int64) -> Int64 { contexts.last { $0 <= position } ?? 0 }
     }
 
     /// One bot's sessions, its agent's state, and how many notices are due.
@@ -66,7 +75,8 @@ struct QueueModelTests {
                 let index = Int.random(in: 0..<3, using: &random)
                 do {
                     switch Int.random(in: 0..<14, using: &random) {
-                    case 0...3: try await store(index, &rig, &model)
+                    case 0...2: try await store("", index, &rig, &model)
+                    case 3: try await store(random.pick(["/new", "/new ", "/new ", "/help"]), index, &rig, &model)
                     case 4...5: try await flush(index, rig, &model)
                     case 6...7: try await claim(random.pick(["w1", "w2"]), rig, &model)
                     case 8...9: try await complete(index, rig, &model, &random)
@@ -96,16 +106,20 @@ struct QueueModelTests {
 
     // MARK: What can happen
 
-    private func store(_ index: Int, _ rig: inout Rig, _ model: inout Model) async throws {
+    /// - Parameter command: with a space at its end it has a text.
+    private func store(_ command: String, _ index: Int, _ rig: inout Rig, _ model: inout Model) async throws {
         rig.messages += 1
+        let hasText = command == "" || command.hasSuffix(" ")
         let message = Fixture.message(
-            "om_\(rig.seed)_\(rig.messages)", "m\(rig.messages)", chat: "oc_\(index)", app: rig.bot.appID)
+            "om_\(rig.seed)_\(rig.messages)", command + (hasText ? "m\(rig.messages)" : ""), chat: "oc_\(index)",
+            app: rig.bot.appID)
         let result = try await rig.world.repository.ingest(
             [IngestRow(lease: rig.bot.lease, message: message)], deadline: .after(.seconds(30)))
         model.sessions[index].last += 1
         let position = model.sessions[index].last
-        model.sessions[index].user.append(position)
-        let isCovered = model.sessions[index].queued != nil
+        if command.hasPrefix("/new") { model.sessions[index].contexts.append(position) }
+        if hasText { model.sessions[index].user.append(position) } else { model.notices += 1 }
+        let isCovered = model.sessions[index].queued != nil || !hasText
         if !isCovered { model.sessions[index].hasWindow = true }
         try Deviation.unless(
             result.first?.position == position && result.first?.hasOpenWindow == !isCovered, "stored \(result)")
@@ -139,7 +153,7 @@ struct QueueModelTests {
     private func claim(_ worker: String, _ rig: Rig, _ model: inout Model) async throws {
         let claimed = try await rig.world.repository.claimTask(
             runtime: rig.bot.runtime, worker: worker, lease: .seconds(3600))
-        var expected: (index: Int, task: Task, positions: [Int64])?
+        var expected: (index: Int, task: Task, positions: [Int64], context: Int64)?
         while let index = model.sessions.indices.filter({
             model.sessions[$0].queued != nil && model.sessions[$0].claimed == nil
         }).min(by: { model.sessions[$0].queued?.id ?? 0 < model.sessions[$1].queued?.id ?? 0 }),
@@ -152,14 +166,29 @@ struct QueueModelTests {
             (task.worker, task.handed) = (worker, last)
             model.sessions[index].claimed = task
             model.sessions[index].handed = max(model.sessions[index].handed, last)
-            expected = (index, task, positions)
+            expected = (index, task, positions, model.sessions[index].context(of: last))
+            // The next context is a run of its own, for which nobody else would ask.
+            if model.sessions[index].user.last != last, !model.sessions[index].hasWindow {
+                model.sessions[index].queued = try await queued(index, rig)
+            }
             break
         }
         let positions = claimed.flatMap { JSONValue(parsing: $0.messages)?.array.compactMap { $0["position"].integer } }
         try Deviation.unless(
             claimed?.id == expected?.task.id && positions?.map(Int64.init) == expected?.positions
-                && claimed?.attempt == expected?.task.attempt,
+                && claimed?.attempt == expected?.task.attempt && claimed?.context == expected?.context,
             "claimed \(claimed?.id ?? 0) \(positions ?? []), expected \(String(describing: expected))")
+    }
+
+    private func queued(_ index: Int, _ rig: Rig) async throws -> Task? {
+        guard let key = try await rig.key(index) else { return nil }
+        let rows = try await rig.world.pool.rows(
+            "SELECT id FROM gateway.agent_task WHERE installation_id = $1 AND session_id = $2 AND status = 'queued'",
+            [.int(key.installation.rawValue), .int(key.session)])
+        guard let id = rows.first.flatMap({ Int64($0.dropFirst().dropLast()) }) else {
+            throw Deviation("no task for the next context")
+        }
+        return Task(id: id)
     }
 
     private func complete(
@@ -248,9 +277,11 @@ struct QueueModelTests {
     private func drain(_ rig: inout Rig, _ model: inout Model) async throws {
         if model.isArchived { try await setArchived(false, rig, &model) }
         if !model.isOnline { try await setOnline(true, rig, &model) }
-        for index in 0..<3 where !model.sessions[index].user.isEmpty { try await store(index, &rig, &model) }
+        for index in 0..<3 where !model.sessions[index].user.isEmpty {
+            try await store("", index, &rig, &model)
+        }
         var random = SeededGenerator(seed: 1)
-        for _ in 0..<4 {
+        for _ in 0..<12 {
             for index in 0..<3 { try await flush(index, rig, &model) }
             for _ in 0..<6 {
                 for index in 0..<3 where model.sessions[index].claimed != nil {
