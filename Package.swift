@@ -71,7 +71,8 @@ let package = Package(
         .testTarget(
             name: "LarkTests", dependencies: ["Curl", "Lark", "LarkSimulator", "AsyncRuntime"], exclude: ["Fixtures"]),
         .testTarget(
-            name: "GatewayTests", dependencies: ["AsyncRuntime", "Gateway", "Lark", "Postgres", "TestSupport"]),
+            name: "GatewayTests",
+            dependencies: ["AsyncRuntime", "Curl", "Gateway", "Lark", "LarkSimulator", "Postgres", "TestSupport"]),
         .testTarget(name: "FuzzTargetsTests", dependencies: ["FuzzTargets"], exclude: ["Corpus", "Regressions"]),
         .testTarget(
             name: "LarkGatewayTests",

@@ -6,7 +6,8 @@ extension Configuration {
             ("state_directory", stateDirectory != old.stateDirectory),
             ("transport", transport != old.transport), ("network", network != old.network),
             ("long_connection", longConnection != old.longConnection), ("batching", batching != old.batching),
-            ("lease", lease != old.lease), ("shutdown_timeout", shutdownTimeout != old.shutdownTimeout),
+            ("send_limits", sendLimits != old.sendLimits), ("lease", lease != old.lease),
+            ("shutdown_timeout", shutdownTimeout != old.shutdownTimeout),
             ("log", log != old.log), ("metrics", metrics != old.metrics),
         ]
         return changes.filter(\.1).map(\.0)

@@ -17,6 +17,7 @@ import Postgres
 /// | `agents[]` | `workspace`, `name`, `runtime` (`default`; null: offline) | none | who answers |
 /// | `installations[]` | see `installation` below | none | the bots |
 /// | `batching.silence_window`, `batching.max_wait` | duration | 3s, 30s | when a burst becomes a run |
+/// | `send_limits` | `per_chat_second`, `per_app_second`, `per_app_minute` | 5, 50, 1000 | how fast messages are sent |
 /// | `lease.ttl`, `lease.renew_every` | duration | 90s, 30s | who owns an installation |
 /// | `sealing.key`, `sealing.previous[]` | secret | none | seal app secrets that commands give |
 /// | `shutdown_timeout` | duration | 15s | for the whole of a stop |
@@ -30,6 +31,7 @@ package struct Configuration: Sendable {
     package var agents: [AgentSettings] = []
     package var installations: [InstallationSettings] = []
     package var batching = Batching()
+    package var sendLimits = SendLimits()
     package var lease = LeaseTiming()
     package var sealing = SealingKeys()
     package var transport = Transport.auto
@@ -55,7 +57,7 @@ package struct Configuration: Sendable {
         let keys = try JSONNode(parsing: data).object(keys: [
             "database_url", "pooler_url", "state_directory", "transport", "network", "long_connection", "agents",
             "installations",
-            "batching", "lease", "sealing", "shutdown_timeout", "log", "metrics", "public_url",
+            "batching", "send_limits", "lease", "sealing", "shutdown_timeout", "log", "metrics", "public_url",
         ])
         databaseURL = try keys["database_url"].map { try Self.connectionText($0, environment) }
         poolerURL = try keys["pooler_url"].map { try Self.connectionText($0, environment) }
@@ -77,6 +79,7 @@ package struct Configuration: Sendable {
             } ?? []
         try checkUnique(keys)
         if let node = keys["batching"] { batching = try Self.batching(node) }
+        if let node = keys["send_limits"] { sendLimits = try Self.sendLimits(node) }
         if let node = keys["lease"] { lease = try Self.lease(node) }
         if let node = keys["sealing"] {
             do {
@@ -185,6 +188,15 @@ package struct Configuration: Sendable {
         let maxWait = try keys["max_wait"]?.duration() ?? max(standard.maxWait, window)
         guard maxWait >= window else { throw node.fail("max_wait is shorter than silence_window") }
         return Batching(silenceWindow: window, maxWait: maxWait)
+    }
+
+    private static func sendLimits(_ node: JSONNode) throws -> SendLimits {
+        let keys = try node.object(keys: ["per_chat_second", "per_app_second", "per_app_minute"])
+        var limits = SendLimits()
+        limits.perChatAndSecond = try keys["per_chat_second"]?.count(in: 1...1_000) ?? limits.perChatAndSecond
+        limits.perAppAndSecond = try keys["per_app_second"]?.count(in: 1...10_000) ?? limits.perAppAndSecond
+        limits.perAppAndMinute = try keys["per_app_minute"]?.count(in: 1...100_000) ?? limits.perAppAndMinute
+        return limits
     }
 
     private static func sealing(_ node: JSONNode, _ environment: [String: String]) throws -> SealingKeys {

@@ -99,6 +99,16 @@ struct JSONNode {
 }
 
 extension JSONNode {
+    func count(in range: ClosedRange<Int>) throws -> Int {
+        guard let number = value as? NSNumber, !CFBooleanTypeName.matches(number),
+            let count = Int(exactly: number.doubleValue)
+        else { throw fail("found \(kind), expected a whole number") }
+        guard range.contains(count) else {
+            throw fail("found \(count), expected \(range.lowerBound) to \(range.upperBound)")
+        }
+        return count
+    }
+
     func byteCount(in range: ClosedRange<Int>) throws -> Int {
         let text = try string()
         guard let count = ByteCountText.parse(text) else {

@@ -99,8 +99,10 @@ package final class Gateway: Sendable {
                 repository: repository, leases: leases, batcher: batcher, dispatcher: dispatcher,
                 transport: transport, outages: outages, logger: logger, metrics: metrics),
             identity: identity, settings: settings)
+        let pacer = SendPacer(settings.sendLimits)
         let sender = OutboxSender(
-            repository: repository, messenger: Messenger(repository: repository, apps: { hub.api(of: $0) }),
+            repository: repository,
+            messenger: Messenger(repository: repository, apps: { hub.api(of: $0) }, pacer: pacer), pacer: pacer,
             holder: identity.name, hasWork: outboxHasWork, outages: outages, logger: logger, metrics: metrics)
         let housekeeping = Housekeeping(
             repository: repository, leases: leases, batcher: batcher, outboxHasWork: outboxHasWork, lookNow: lookNow,

@@ -15,6 +15,7 @@ struct Housekeeping: Sendable {
     let metrics: Metrics
 
     private static let pruneEvery: Duration = .seconds(3600)
+    private static let measureEvery: Duration = .seconds(5)
     private static let retryAfter: Duration = .seconds(5)
 
     /// Until the task is cancelled. Pruning may take long, and holds up no sweep.
@@ -22,6 +23,7 @@ struct Housekeeping: Sendable {
         await withTaskGroup(of: Void.self) { group in
             group.addTask { await sweepRegularly() }
             group.addTask { await pruneRegularly() }
+            group.addTask { await measureRegularly() }
         }
     }
 
@@ -54,6 +56,23 @@ struct Housekeeping: Sendable {
                 outages.failed("prune", error)
                 try? await Task.sleep(for: Self.retryAfter)
             }
+        }
+    }
+
+    /// For the metrics.
+    private func measureRegularly() async {
+        while !Task.isCancelled {
+            do {
+                let depth = try await repository.measureOutbox(of: leases.installations)
+                metrics.set(.outboxWaiting, to: depth.waiting)
+                metrics.set(.outboxOldest, to: Int(depth.oldest.seconds))
+                metrics.set(.outboxDead, to: depth.dead)
+                outages.succeeded("measure_outbox")
+            } catch {
+                guard !Task.isCancelled else { return }
+                outages.failed("measure_outbox", error)
+            }
+            try? await Task.sleep(for: Self.measureEvery)
         }
     }
 

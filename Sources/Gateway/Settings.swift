@@ -16,6 +16,7 @@ package struct GatewaySettings: Sendable {
     package var sealing = SealingKeys()
     package var network = NetworkSettings()
     package var longConnection = LongConnectionSettings()
+    package var sendLimits = SendLimits()
     package var shutdownTimeout: Duration = .seconds(15)
     /// Connections to Postgres.
     package var poolSize = 8

@@ -47,10 +47,12 @@ package actor LarkSimulator {
     private var deliveries: [String: Pending] = [:]
     private var order: [String] = []
     private var sent: [SentMessage] = []
+    /// When each of them came.
+    package private(set) var sentAt: [ContinuousClock.Instant] = []
     private var sentByUUID: [String: String] = [:]
     private var endpointFaults: [EndpointFault] = []
     private var upgradeFaults: [[String: String]] = []
-    private var messageFaults: [(status: Int, body: String)] = []
+    private var messageFaults: [APIFault] = []
     private var acksToLose = 0
     private var handshakes = 0
     /// The most handshakes (from the bootstrap's request to the upgrade's) that were under way at once.
@@ -137,6 +139,10 @@ package actor LarkSimulator {
 
     /// The next calls that send a message get these answers.
     package func failMessages(_ faults: [(status: Int, body: String)]) {
+        failMessages(faults.map { APIFault(status: $0.status, body: $0.body) })
+    }
+
+    package func failMessages(_ faults: [APIFault]) {
         messageFaults += faults
     }
 
@@ -314,7 +320,7 @@ package actor LarkSimulator {
             if timing.endpointDelay > .zero { try? await Task.sleep(for: timing.endpointDelay) }
             return bootstrap(body)
         case ("GET", "ws", _): return upgrade(request)
-        case (_, "open-apis", _): return openAPI(request, Array(path.dropFirst()), body)
+        case (_, "open-apis", _): return await openAPI(request, Array(path.dropFirst()), body)
         case (_, "control", let call?): return await control(request.method, call, body)
         default: return .text("no such page\n", status: 404)
         }
@@ -360,7 +366,7 @@ package actor LarkSimulator {
         }
     }
 
-    private func openAPI(_ request: HTTPRequest, _ path: [String], _ body: JSONValue?) -> HTTPResponse {
+    private func openAPI(_ request: HTTPRequest, _ path: [String], _ body: JSONValue?) async -> HTTPResponse {
         if path == ["auth", "v3", "tenant_access_token", "internal"] { return token(body) }
         let token = request.headers["authorization"]?.dropFirst("Bearer ".count).description ?? ""
         guard let appID = tokens[token], let app = apps[appID] else {
@@ -377,12 +383,16 @@ package actor LarkSimulator {
         guard request.method == "POST", path.starts(with: ["im", "v1", "messages"]), let body else {
             return Self.json(["code": 404, "msg": "the simulator does not know this call"], status: 404)
         }
+        let replyTo = path.count == 5 && path[4] == "reply" ? path[3] : nil
         if !messageFaults.isEmpty {
             let fault = messageFaults.removeFirst()
             changed()
-            return .text(fault.body, status: fault.status)
+            if fault.isTaken { _ = store(body, request.query["receive_id_type"] ?? "", replyTo: replyTo, app) }
+            if fault.delay > .zero { try? await Task.sleep(for: fault.delay) }
+            var answer = HTTPResponse.text(fault.body, status: fault.status)
+            answer.headers.merge(fault.headers) { $1 }
+            return answer
         }
-        let replyTo = path.count == 5 && path[4] == "reply" ? path[3] : nil
         return store(body, request.query["receive_id_type"] ?? "", replyTo: replyTo, app)
     }
 
@@ -406,6 +416,7 @@ package actor LarkSimulator {
         let messageID = known ?? SimulatedMessage.freshID()
         if known == nil {
             sentByUUID[key] = messageID
+            sentAt.append(.now)
             sent.append(
                 SentMessage(
                     messageID: messageID, appID: app.id, receiverType: type, receiver: receiver, replyTo: replyTo,

@@ -59,6 +59,22 @@ package struct SentMessage: Sendable, Equatable {
     package let uuid: String
 }
 
+/// What goes wrong with a call that sends a message.
+package struct APIFault: Sendable {
+    package var status = 200
+    package var body = ""
+    package var headers: [String: String] = [:]
+    /// The message stands in the chat all the same; its sender does not hear of it.
+    package var isTaken = false
+    /// Before the answer.
+    package var delay: Duration = .zero
+
+    package init(status: Int = 200, body: String = "") {
+        self.status = status
+        self.body = body
+    }
+}
+
 /// How a delivery stands.
 package struct DeliveryState: Sendable, Equatable {
     package let id: String

@@ -22,6 +22,8 @@ struct LarkGateway {
                                          let the person in who was shown this code
           member list|remove --config FILE
                                          who may talk to the bots
+          outbox list|retry|drop --config FILE
+                                         what was not sent
           worker --config FILE --runtime NAME [--concurrency N] [--timeout 10m] -- COMMAND ARGS
                                          run COMMAND per task: conversation on stdin, reply from stdout
           simulate --listen 127.0.0.1:PORT [--app ID:SECRET]
@@ -50,6 +52,7 @@ struct LarkGateway {
             case "installation": return try await InstallationCommand.run(rest)
             case "agent": return try await AgentCommand.run(rest)
             case "member": return try await MemberCommand.run(rest)
+            case "outbox": return try await OutboxCommand.run(rest)
             case "worker": return try await WorkerCommand.run(rest)
             case "simulate": return try await SimulateCommand.run(rest)
             case "demo": return try await DemoCommand.run(rest)

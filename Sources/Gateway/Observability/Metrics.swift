@@ -17,10 +17,14 @@ package final class Metrics: Sendable {
         case installations = "lark_gateway_installations"
         case openWindows = "lark_gateway_open_windows"
         case ingestWaiting = "lark_gateway_ingest_waiting"
+        case outboxWaiting = "lark_gateway_outbox_waiting"
+        case outboxOldest = "lark_gateway_outbox_oldest_seconds"
+        case outboxDead = "lark_gateway_outbox_dead"
 
         var isGauge: Bool {
             switch self {
-            case .connections, .installations, .openWindows, .ingestWaiting: true
+            case .connections, .installations, .openWindows, .ingestWaiting, .outboxWaiting, .outboxOldest, .outboxDead:
+                true
             case .messages, .acks, .framesDropped, .eventsIgnored, .connectionsEnded, .windowsClosed, .flushFailures,
                 .ingestFailures, .outbox, .claimsExpired:
                 false
@@ -37,7 +41,7 @@ package final class Metrics: Sendable {
             case .connectionsEnded: "how"
             case .installations: "state"
             case .eventsIgnored, .flushFailures, .ingestFailures, .claimsExpired, .connections, .openWindows,
-                .ingestWaiting:
+                .ingestWaiting, .outboxWaiting, .outboxOldest, .outboxDead:
                 nil
             }
         }
@@ -58,6 +62,9 @@ package final class Metrics: Sendable {
             case .installations: "Installations that this replica owns, by what their connections do."
             case .openWindows: "Silence windows that are open."
             case .ingestWaiting: "Messages that wait to be stored."
+            case .outboxWaiting: "Messages of this replica's installations that wait to be sent."
+            case .outboxOldest: "How long the oldest of them has waited."
+            case .outboxDead: "Messages of this replica's installations that were given up."
             }
         }
     }

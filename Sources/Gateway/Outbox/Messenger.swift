@@ -5,11 +5,7 @@ import Lark
 struct Messenger: Sendable {
     let repository: Repository
     let apps: @Sendable (InstallationID) -> OpenAPIClient?
-
-    /// The platform's bound for a text, less the envelope.
-    static let maxTextBytes = 140_000
-    /// The platform's bound for a card, less the envelope and the escapes of JSON.
-    static let maxCardBytes = 20_000
+    let pacer: SendPacer
 
     /// - Throws: `CancellationError` alone.
     func send(_ row: OutboxRow) async throws -> Repository.Settlement {
@@ -28,8 +24,15 @@ struct Messenger: Sendable {
             return .sent(larkMessageID: firstID)
         } catch let error as CancellationError {
             throw error
+        } catch let error as SendPacer.HeldBack {
+            return .retry(in: error.wait, error: "\(error)")
         } catch let error as OpenAPIError {
-            return Self.settlement(for: error, attempts: row.attempts)
+            let settlement = Self.settlement(for: error, attempts: row.attempts)
+            // Not this message alone.
+            if error.isAppTooFast, case .retry(let wait, _) = settlement {
+                pacer.hold(row.lease.installation, for: wait)
+            }
+            return settlement
         } catch {
             return .retry(in: Self.backoff(row.attempts), error: "\(error)")
         }
@@ -39,16 +42,20 @@ struct Messenger: Sendable {
     private func deliver(
         _ content: OutboundContent, of row: OutboxRow, uuid: String, through app: OpenAPIClient
     ) async throws -> String {
+        func send(_ content: OutboundContent, to receiver: OpenAPIClient.Receiver) async throws -> String {
+            try await pacer.pace(row.lease.installation, to: row.pacedChat)
+            return try await app.send(content, to: receiver, uuid: uuid)
+        }
         do {
-            return try await app.send(content, to: row.receiver, uuid: uuid)
+            return try await send(content, to: row.receiver)
         } catch let error as OpenAPIError {
             switch error.remedy {
             case .sendAsText where content != content.asText:
-                return try await app.send(content.asText, to: row.receiver, uuid: uuid)
+                return try await send(content.asText, to: row.receiver)
             case .sendToChat(let evenFromTopic):
                 // A topic's answer must not leak into the group.
                 guard let chatID = row.chatID, evenFromTopic || !row.isInThread else { throw error }
-                return try await app.send(content, to: .chat(chatID), uuid: uuid)
+                return try await send(content, to: .chat(chatID))
             case .sendAsText, .retry, .renewToken, .giveUp:
                 throw error
             }
@@ -76,7 +83,7 @@ struct Messenger: Sendable {
 
     private func contents(of row: OutboxRow) async throws -> [OutboundContent] {
         guard let payload = JSONValue(parsing: row.payload) else { return [] }
-        if row.kind == .reply { return Self.reply(payload["text"].string ?? "") }
+        if row.kind == .reply { return ReplyFormat.contents(payload["text"].string ?? "") }
         let agent = payload["agent"].string ?? row.agent
         let locale = InstallationSettings.Locale(rawValue: row.locale) ?? .en
         let notice: NoticeText.Notice
@@ -110,51 +117,21 @@ struct Messenger: Sendable {
             sha256: code.sha256, openID: openID, installation: row.lease.installation)
         return code.description
     }
-
-    /// A card where the text has Markdown signs and fits, else text, in as many parts as it needs.
-    static func reply(_ text: String) -> [OutboundContent] {
-        if hasMarkdown(text), text.utf8.count <= maxCardBytes { return [.markdownCard(text)] }
-        return TextParts.split(text, maxBytes: maxTextBytes).map { .text($0) }
-    }
-
-    /// Fences, tables, headings, lists, bold, links.
-    static func hasMarkdown(_ text: String) -> Bool {
-        text.contains("```") || text.contains(/(?m)^\s*\|.*\|\s*$/) || text.contains(/(?m)^#{1,6} \S/)
-            || text.contains(/(?m)^\s*(?:[-*+]|\d+\.) \S/) || text.contains(/\*\*[^*\n]+\*\*/)
-            || text.contains(/\[[^\]\n]+\]\([^)\s]+\)/)
-    }
 }
 
 extension OutboxRow {
+    /// The chat or person whose rate it counts for.
+    var pacedChat: String {
+        switch receiver {
+        case .chat(let id): id
+        case .person(let openID): openID
+        case .message: chatID ?? ""
+        }
+    }
+
     /// Whether it answers in a topic.
     var isInThread: Bool {
         if case .message(_, inThread: true) = receiver { return true }
         return false
-    }
-}
-
-/// Cuts a long text where it hurts least: between paragraphs, else lines, else words, else characters.
-enum TextParts {
-    static func split(_ text: String, maxBytes: Int) -> [String] {
-        guard text.utf8.count > maxBytes else { return [text] }
-        var parts: [String] = []
-        var rest = Substring(text)
-        while rest.utf8.count > maxBytes {
-            let limit = rest.utf8.index(rest.startIndex, offsetBy: maxBytes)
-            var end = rest.startIndex
-            // The scalar view rounds down to a whole scalar.
-            var head = Substring(rest.unicodeScalars[..<limit])
-            if head.isEmpty { head = rest.prefix(1) }
-            for separator in ["\n\n", "\n", " "] {
-                guard let cut = head.ranges(of: separator).last, cut.lowerBound > rest.startIndex else { continue }
-                end = cut.upperBound
-                break
-            }
-            if end == rest.startIndex { end = head.endIndex }
-            parts.append(String(rest[..<end]).trimmingCharacters(in: .newlines))
-            rest = rest[end...]
-        }
-        if !rest.isEmpty { parts.append(String(rest)) }
-        return parts.filter { !$0.isEmpty }
     }
 }

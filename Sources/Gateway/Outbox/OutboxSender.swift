@@ -6,6 +6,7 @@ import Postgres
 struct OutboxSender: Sendable {
     let repository: Repository
     let messenger: Messenger
+    let pacer: SendPacer
     let holder: String
     let hasWork: Doorbell
     let outages: OutageLog
@@ -23,11 +24,12 @@ struct OutboxSender: Sendable {
         await withDiscardingTaskGroup { group in
             while !Task.isCancelled {
                 let free = Self.maxUnderWay - gauge.count
+                let held = pacer.held()
                 var rows: [OutboxRow] = []
                 do {
                     if free > 0 {
                         rows = try await repository.takeOutbox(
-                            holder: holder, limit: free, visibility: Self.visibility)
+                            holder: holder, limit: free, visibility: Self.visibility, held: held.installations)
                         outages.succeeded("take_outbox")
                     }
                 } catch {
@@ -45,7 +47,7 @@ struct OutboxSender: Sendable {
                         hasWork.ring()
                     }
                 }
-                if rows.isEmpty { await hasWork.wait(atMost: Self.pollEvery) }
+                if rows.isEmpty { await hasWork.wait(atMost: min(held.wait ?? Self.pollEvery, Self.pollEvery)) }
             }
         }
     }

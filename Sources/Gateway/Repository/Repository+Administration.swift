@@ -35,6 +35,8 @@ package struct InstallationStatus: Sendable {
     package let queuedTasks: Int
     package let claimedTasks: Int
     package let outboxWaiting: Int
+    /// How long the oldest of them has waited.
+    package let outboxOldest: Duration?
     package let outboxDead: Int
 }
 
@@ -117,6 +119,7 @@ extension Repository {
                 origin: try row.value("origin"), sealedKeyID: try row.optional("sealed_key_id"),
                 openWindows: try row.value("open_windows"), queuedTasks: try row.value("queued_tasks"),
                 claimedTasks: try row.value("claimed_tasks"), outboxWaiting: try row.value("outbox_waiting"),
+                outboxOldest: try row.optional("outbox_oldest_ms").map { (ms: Int64) in .milliseconds(ms) },
                 outboxDead: try row.value("outbox_dead"))
         }
     }

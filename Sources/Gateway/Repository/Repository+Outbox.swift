@@ -22,9 +22,35 @@ struct OutboxRow: Sendable {
     let agent: String
 }
 
+/// One line of `outbox list`. Never what it says.
+package struct OutboxEntry: Sendable {
+    package let id: UUID
+    package let appID: String
+    package let kind: String
+    package let receiver: String
+    package let attempts: Int
+    package let isDead: Bool
+    package let age: Duration
+    package let nextIn: Duration
+    package let lastError: String?
+}
+
+struct OutboxDepth: Sendable, Equatable {
+    let waiting: Int
+    /// How long the oldest has waited.
+    let oldest: Duration
+    let dead: Int
+}
+
 extension Repository {
-    func takeOutbox(holder: String, limit: Int, visibility: Duration) async throws -> [OutboxRow] {
-        try await run(SQL.takeOutbox, [.text(holder), .int(Int64(limit)), .interval(visibility)]).map { row in
+    /// - Parameter held: nothing of these.
+    func takeOutbox(
+        holder: String, limit: Int, visibility: Duration, held: [InstallationID] = []
+    ) async throws -> [OutboxRow] {
+        try await run(
+            SQL.takeOutbox,
+            [.text(holder), .int(Int64(limit)), .interval(visibility), .intArray(held.map(\.rawValue))]
+        ).map { row in
             let receiveID: String = try row.value("receive_id")
             let isPerson = try row.value("receive_id_type", as: String.self) == "open_id"
             let replyTo: String? = try row.optional("reply_to")
@@ -64,6 +90,41 @@ extension Repository {
                 .int(row.lease.installation.rawValue), .int(row.lease.generation), .uuid(row.id), .text(messageID),
                 .text(error), .interval(retryIn),
             ])
+    }
+
+    /// What the installations' outboxes hold.
+    func measureOutbox(of installations: [InstallationID]) async throws -> OutboxDepth {
+        let rows = try await run(SQL.measureOutbox, [.intArray(installations.map(\.rawValue))])
+        guard let row = rows.first else { throw PostgresError.unexpectedResult("measure_outbox: no row") }
+        return OutboxDepth(
+            waiting: try row.value("waiting"),
+            oldest: try row.optional("oldest_ms").map { (ms: Int64) in .milliseconds(ms) } ?? .zero,
+            dead: try row.value("dead"))
+    }
+
+    /// - Parameter appID: nil: of all.
+    package func outbox(isDead: Bool, of appID: String?, limit: Int) async throws -> [OutboxEntry] {
+        try await run(SQL.listOutbox, [.bool(isDead), .text(appID), .int(Int64(limit))]).map { row in
+            OutboxEntry(
+                id: try row.value("id"), appID: try row.value("app_id"), kind: try row.value("kind"),
+                receiver: try row.value("receive_id"), attempts: try row.value("attempts"),
+                isDead: try row.value("is_dead"), age: .milliseconds(try row.value("age_ms", as: Int64.self)),
+                nextIn: .milliseconds(try row.value("next_in_ms", as: Int64.self)),
+                lastError: try row.optional("last_error"))
+        }
+    }
+
+    /// Sends again at once.
+    /// - Parameter id: nil: all that were given up, of this app or of all.
+    /// - Returns: how many.
+    package func retryOutbox(_ id: UUID?, of appID: String?) async throws -> Int {
+        try await run(SQL.retryOutbox, [.uuid(id), .text(appID)]).first?.value("retried") ?? 0
+    }
+
+    /// Gives up what was not sent.
+    /// - Returns: false when there is no such row.
+    package func dropOutbox(_ id: UUID) async throws -> Bool {
+        try await run(SQL.dropOutbox, [.uuid(id)]).first?.value("is_dropped") ?? false
     }
 
     func makeBindingCode(sha256: [UInt8], openID: String, installation: InstallationID) async throws {

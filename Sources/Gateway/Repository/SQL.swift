@@ -34,6 +34,10 @@ enum SQL {
     static let archiveAgent = statement("archive_agent", PackageResources.archive_agent_sql)
     static let listMembers = statement("list_members", PackageResources.list_members_sql)
     static let removeMember = statement("remove_member", PackageResources.remove_member_sql)
+    static let listOutbox = statement("list_outbox", PackageResources.list_outbox_sql)
+    static let measureOutbox = statement("measure_outbox", PackageResources.measure_outbox_sql)
+    static let retryOutbox = statement("retry_outbox", PackageResources.retry_outbox_sql)
+    static let dropOutbox = statement("drop_outbox", PackageResources.drop_outbox_sql)
     static let measureTable = statement("measure_table", PackageResources.measure_table_sql)
     static let pruneDedup = statement("prune_dedup", PackageResources.prune_dedup_sql)
     static let pruneAudit = statement("prune_audit", PackageResources.prune_audit_sql)
@@ -63,6 +67,7 @@ package enum GatewaySchema {
             migration(8, "hub", PackageResources._08_hub_sql),
             migration(9, "administration", PackageResources._09_administration_sql),
             migration(10, "commands", PackageResources._10_commands_sql),
+            migration(11, "outbox", PackageResources._11_outbox_sql),
         ],
         // "larkgate" in ASCII.
         lockKey: 0x6c61_726b_6761_7465)

@@ -10,6 +10,8 @@ SELECT i.app_id, w.name AS workspace, a.name AS agent, a.runtime_id, a.archived_
     (SELECT count(*) FROM gateway.agent_task t WHERE t.installation_id = i.id AND t.status = 'claimed') AS claimed_tasks,
     (SELECT count(*) FROM gateway.outbox o WHERE o.installation_id = i.id AND o.sent_at IS NULL AND o.dead_at IS NULL)
         AS outbox_waiting,
+    (SELECT floor(extract(epoch FROM clock_timestamp() - min(o.created_at)) * 1000)::bigint FROM gateway.outbox o
+     WHERE o.installation_id = i.id AND o.sent_at IS NULL AND o.dead_at IS NULL) AS outbox_oldest_ms,
     (SELECT count(*) FROM gateway.outbox o WHERE o.installation_id = i.id AND o.dead_at IS NOT NULL) AS outbox_dead
 FROM gateway.installation i
 JOIN gateway.workspace w ON w.id = i.workspace_id

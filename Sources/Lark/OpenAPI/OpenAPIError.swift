@@ -34,16 +34,20 @@ package struct OpenAPIError: Error, Sendable, CustomStringConvertible {
         return words.joined(separator: " ")
     }
 
-    /// The code decides, with HTTP 200 or 4xx alike.
+    /// The platform refuses the whole app for a while, not this message.
+    package var isAppTooFast: Bool { code == 99_991_400 || (status == 429 && code != 230_020) }
+
+    /// The code decides, with HTTP 200 or 4xx alike; a 5xx may have been taken all the same, whatever its code.
     static func remedy(code: Int?, status: Int, retryAfter: Duration?) -> Remedy {
-        switch code {
-        case 99_991_663, 99_991_664, 99_991_671, 99_991_661: return .renewToken
-        case 99_991_400, 230_020, 230_049: return .retry(after: retryAfter)
-        case 230_001, 230_025, 230_099: return .sendAsText
-        case 230_071, 230_072: return .sendToChat(evenFromTopic: true)
-        case 230_011, 230_019, 230_050, 230_110, 230_111: return .sendToChat(evenFromTopic: false)
-        case .some: return status == 429 || status >= 500 ? .retry(after: retryAfter) : .giveUp
-        case nil: return .retry(after: retryAfter)
+        if status >= 500 { return .retry(after: retryAfter) }
+        return switch code {
+        case 99_991_663, 99_991_664, 99_991_671, 99_991_661: .renewToken
+        case 99_991_400, 230_020, 230_049: .retry(after: retryAfter)
+        case 230_001, 230_025, 230_099: .sendAsText
+        case 230_071, 230_072: .sendToChat(evenFromTopic: true)
+        case 230_011, 230_019, 230_050, 230_110, 230_111: .sendToChat(evenFromTopic: false)
+        case .some: status == 429 ? .retry(after: retryAfter) : .giveUp
+        case nil: .retry(after: retryAfter)
         }
     }
 

@@ -51,6 +51,7 @@ extension Configuration {
     func gatewaySettings(databaseURL: String) -> GatewaySettings {
         var settings = GatewaySettings(databaseURL: databaseURL, agents: agents, installations: installations)
         settings.batching = batching
+        settings.sendLimits = sendLimits
         settings.lease = lease
         settings.sealing = sealing
         settings.poolerURL = poolerURL

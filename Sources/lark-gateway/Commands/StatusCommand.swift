@@ -12,14 +12,16 @@ enum StatusCommand {
         let pool = Pool(url: try Database.url(configuration), size: 1)
         let installations = try await Repository(pool: pool).installationStatuses()
         await pool.close()
-        let head = ["APP", "WORKSPACE/AGENT", "RUNTIME", "STATE", "WINDOWS", "QUEUED", "CLAIMED", "OUTBOX", "DEAD"]
+        let head = [
+            "APP", "WORKSPACE/AGENT", "RUNTIME", "STATE", "WINDOWS", "QUEUED", "CLAIMED", "OUTBOX", "OLDEST", "DEAD",
+        ]
         let rows = installations.map { row in
             [
                 row.appID, "\(row.workspace)/\(row.agent)",
                 row.isArchived ? "archived" : row.runtime ?? "offline",
                 row.status == "revoked" ? "revoked" : row.connection ?? (row.isHeld ? "owned" : "free"),
                 "\(row.openWindows)", "\(row.queuedTasks)", "\(row.claimedTasks)", "\(row.outboxWaiting)",
-                "\(row.outboxDead)",
+                row.outboxOldest.map { "\(Int($0.seconds))s" } ?? "-", "\(row.outboxDead)",
             ]
         }
         Table.print(head, rows)

@@ -20,6 +20,7 @@ struct QueueModelTests {
         var user: [Int64] = []
         /// Where contexts begin.
         var contexts: [Int64] = []
+        var told: Set<String> = []
         var handed: Int64 = 0
         var answered: Int64 = 0
         var hasWindow = false
@@ -45,6 +46,11 @@ struct QueueModelTests {
         var isArchived = false
         var notices = 0
         var replies = 0
+
+        /// The same is said once in an hour to a chat.
+        mutating func tell(_ index: Int, _ notice: String) {
+            if sessions[index].told.insert(notice).inserted { notices += 1 }
+        }
     }
 
     private struct Rig {
@@ -146,7 +152,7 @@ struct QueueModelTests {
                 model.sessions[index].queued = Task(id: id)
             }
         }
-        if [.agentArchived, .agentOffline].contains(expected) { model.notices += 1 }
+        if [.agentArchived, .agentOffline].contains(expected) { model.tell(index, "\(expected)") }
         try Deviation.unless(outcome == expected, "flushed \(String(describing: outcome)), expected \(expected)")
     }
 
@@ -215,7 +221,7 @@ struct QueueModelTests {
         guard let task = model.sessions[index].claimed, let worker = task.worker else { return }
         try await rig.world.repository.failTask(task.id, worker: worker, error: "broken")
         model.sessions[index].claimed = nil
-        model.notices += 1
+        model.tell(index, "broken")
     }
 
     private func expire(_ index: Int, _ rig: Rig, _ model: inout Model) async throws {
@@ -225,7 +231,7 @@ struct QueueModelTests {
         try await rig.world.pool.run("SELECT gateway.expire_claims($1)", [.text(rig.bot.runtime)])
         model.sessions[index].claimed = nil
         if task.attempt >= 5 {
-            model.notices += 1
+            model.tell(index, "no answer")
         } else {
             task.attempt += 1
             model.sessions[index].queued = task

@@ -1,0 +1,23 @@
+import Lark
+
+/// Which messages an agent's reply becomes.
+enum ReplyFormat {
+    /// The platform's bounds for the body of a request that sends a text or a card, less the envelope.
+    static let maxTextBytes = 148_000
+    static let maxCardBytes = 28_000
+
+    /// Cards where the text has Markdown signs, else texts; as many as it needs.
+    static func contents(_ text: String) -> [OutboundContent] {
+        guard hasMarkdown(text) else {
+            return TextParts.split(text, maxBytes: maxTextBytes).map { .text($0) }
+        }
+        return TextParts.splitMarkdown(text, maxBytes: maxCardBytes).map { .markdownCard($0) }
+    }
+
+    /// Fences, tables, headings, lists, bold, links.
+    static func hasMarkdown(_ text: String) -> Bool {
+        text.contains("```") || text.contains(/(?m)^\s*\|.*\|\s*$/) || text.contains(/(?m)^#{1,6} \S/)
+            || text.contains(/(?m)^\s*(?:[-*+]|\d+\.) \S/) || text.contains(/\*\*[^*\n]+\*\*/)
+            || text.contains(/\[[^\]\n]+\]\([^)\s]+\)/)
+    }
+}

@@ -1,0 +1,77 @@
+/// How fast messages may be sent, kept before the platform has to say so. Source: "Send message", frequency limits: 1,000 a
+/// minute and 50 a second for an app, 5 a second to the same person or group, whichever of the bots there sends.
+package struct SendLimits: Sendable, Equatable {
+    package var perChatAndSecond = 5
+    package var perAppAndSecond = 50
+    package var perAppAndMinute = 1_000
+
+    package init() {}
+}
+
+/// What was sent lately, and so what may be sent now. Pure: time comes from outside.
+struct SendRates: Sendable {
+    private struct App {
+        var second: SlidingWindow
+        var minute: SlidingWindow
+        /// The platform told it to wait.
+        var heldUntil: ContinuousClock.Instant?
+
+        func isIdle(_ now: ContinuousClock.Instant) -> Bool { minute.isIdle(now) && next(now) <= now }
+
+        func next(_ now: ContinuousClock.Instant) -> ContinuousClock.Instant {
+            max(second.next(now), minute.next(now), heldUntil ?? now)
+        }
+    }
+
+    private let limits: SendLimits
+    private var apps: [InstallationID: App] = [:]
+    private var chats: [String: SlidingWindow] = [:]
+
+    /// What is remembered before what is quiet is forgotten.
+    private static let most = 4_096
+
+    init(_ limits: SendLimits) {
+        self.limits = limits
+    }
+
+    /// Takes the right to send one message now.
+    /// - Returns: nil when it is taken, else when to ask again.
+    mutating func take(
+        for installation: InstallationID, to chat: String, _ now: ContinuousClock.Instant
+    ) -> ContinuousClock.Instant? {
+        var app = apps[installation] ?? makeApp()
+        var window = chats[chat] ?? SlidingWindow(limit: limits.perChatAndSecond, per: .seconds(1))
+        let next = max(app.next(now), window.next(now))
+        guard next <= now else { return next }
+        app.second.record(now)
+        app.minute.record(now)
+        window.record(now)
+        if apps.count >= Self.most { apps = apps.filter { !$0.value.isIdle(now) } }
+        apps[installation] = app
+        if chats.count >= Self.most { chats = chats.filter { !$0.value.isIdle(now) } }
+        chats[chat] = window
+        return nil
+    }
+
+    /// The platform said that the app is too fast.
+    mutating func hold(_ installation: InstallationID, until instant: ContinuousClock.Instant) {
+        var app = apps[installation] ?? makeApp()
+        app.heldUntil = max(app.heldUntil ?? instant, instant)
+        apps[installation] = app
+    }
+
+    /// The apps that may send nothing now, and when the first of them may again.
+    func held(_ now: ContinuousClock.Instant) -> (installations: [InstallationID], until: ContinuousClock.Instant?) {
+        let held = apps.compactMapValues { app in
+            let next = app.next(now)
+            return next > now ? next : nil
+        }
+        return (Array(held.keys), held.values.min())
+    }
+
+    private func makeApp() -> App {
+        App(
+            second: SlidingWindow(limit: limits.perAppAndSecond, per: .seconds(1)),
+            minute: SlidingWindow(limit: limits.perAppAndMinute, per: .seconds(60)))
+    }
+}

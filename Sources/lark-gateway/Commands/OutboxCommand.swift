@@ -1,0 +1,65 @@
+import Configuration
+import Foundation
+import Gateway
+
+/// `outbox ...`: what was not sent, and what becomes of it. Never what it says.
+enum OutboxCommand {
+    static let usage = """
+        outbox list [--app APP_ID] [--limit N] | retry ID | retry dead [--app APP_ID] | drop ID, each with --config FILE
+        """
+
+    static func run(_ words: [String]) async throws -> Int32 {
+        let arguments = try Arguments(words, known: ["config", "app", "limit"])
+        let configuration = try Configuration.load(path: arguments.required("config"), for: .database)
+        return try await Database.withRepository(configuration) { repository in
+            switch (arguments.positional.first, arguments.positional.count) {
+            case ("list", 1): return try await list(arguments, repository)
+            case ("retry", 2):
+                let isAll = arguments.positional[1] == "dead"
+                let count = try await repository.retryOutbox(
+                    isAll ? nil : id(arguments), of: arguments.options["app"])
+                if count == 0 {
+                    print(
+                        isAll ? "nothing was given up" : "no row \(arguments.positional[1]) that waits or was given up")
+                }
+                if count > 0 { print("\(count) to be sent again, now") }
+                return count > 0 || isAll ? ExitCode.done : ExitCode.failed
+            case ("drop", 2):
+                let isDropped = try await repository.dropOutbox(id(arguments))
+                print(
+                    isDropped
+                        ? "given up: what waits behind it goes on" : "no row \(arguments.positional[1]) that waits")
+                return isDropped ? ExitCode.done : ExitCode.failed
+            default: throw UsageError(usage)
+            }
+        }
+    }
+
+    private static func id(_ arguments: Arguments) throws -> UUID {
+        guard let id = UUID(uuidString: arguments.positional[1]) else {
+            throw UsageError("\(arguments.positional[1]): expected an id as `outbox list` prints it")
+        }
+        return id
+    }
+
+    private static func list(_ arguments: Arguments, _ repository: Repository) async throws -> Int32 {
+        let limit = arguments.options["limit"].map { Int($0) ?? 0 } ?? 100
+        guard (1...1_000_000).contains(limit) else {
+            throw UsageError("--limit \(arguments.options["limit"] ?? ""): expected a number from 1")
+        }
+        let app = arguments.options["app"]
+        let rows =
+            try await repository.outbox(isDead: false, of: app, limit: limit)
+            + repository.outbox(isDead: true, of: app, limit: limit)
+        Table.print(
+            ["ID", "APP", "KIND", "TO", "AGE", "ATTEMPTS", "STATE", "LAST ERROR"],
+            rows.map { row in
+                let wait = max(0, Int(row.nextIn.seconds.rounded(.up)))
+                return [
+                    row.id.uuidString.lowercased(), row.appID, row.kind, row.receiver, "\(Int(row.age.seconds))s",
+                    "\(row.attempts)", row.isDead ? "dead" : wait == 0 ? "due" : "in \(wait)s", row.lastError ?? "",
+                ]
+            })
+        return ExitCode.done
+    }
+}

@@ -1,0 +1,218 @@
+import AsyncRuntime
+import Curl
+import Foundation
+import Lark
+import LarkSimulator
+import Postgres
+import TestSupport
+import Testing
+
+@testable import Gateway
+
+/// What becomes of a message when the open API does not do what it should, and what stands in the chat then.
+@Suite("The messenger, against an open API that fails")
+struct MessengerTests {
+    private static let app = SimulatedApp(id: "cli_1", secret: "s3cret")
+
+    private final class Bench: Sendable {
+        let simulator = LarkSimulator(apps: [MessengerTests.app])
+        let pacer = SendPacer(SendLimits())
+        private let repository = Repository(pool: Pool(url: "postgresql:///nowhere", size: 1))
+        private let client = Mutex<OpenAPIClient?>(nil)
+        let installation = InstallationID(rawValue: 1)
+
+        func start(domain: String? = nil) async throws {
+            try await simulator.start()
+            let address = if let domain { domain } else { await simulator.url }
+            let url = try #require(URL(string: address))
+            client.withLock {
+                $0 = OpenAPIClient(
+                    domain: url, appID: MessengerTests.app.id, appSecret: MessengerTests.app.secret,
+                    http: HTTPExchange(timeout: .milliseconds(1_500)))
+            }
+        }
+
+        func row(
+            _ text: String, to receiver: OpenAPIClient.Receiver = .chat("oc_1"), attempts: Int = 1, id: UUID = UUID()
+        ) -> OutboxRow {
+            let isAnswer = if case .message = receiver { true } else { false }
+            return OutboxRow(
+                lease: Lease(installation: installation, generation: 1), id: id, kind: .reply, receiver: receiver,
+                chatID: isAnswer ? "oc_1" : nil, payload: #"{"text": \#(Self.quote(text))}"#, attempts: attempts,
+                locale: "en", agent: "support")
+        }
+
+        private static func quote(_ text: String) -> String {
+            let data = try? JSONSerialization.data(withJSONObject: text, options: [.fragmentsAllowed])
+            return String(decoding: data ?? Data(), as: UTF8.self)
+        }
+
+        func send(_ row: OutboxRow) async throws -> Repository.Settlement {
+            let messenger = Messenger(
+                repository: repository, apps: { [self] _ in client.withLock { $0 } }, pacer: pacer)
+            return try await messenger.send(row)
+        }
+
+        /// Where the messages went, and what they say.
+        func sent() async -> [String] {
+            await simulator.sentMessages.map { "\($0.replyTo ?? $0.receiver): \($0.content)" }
+        }
+    }
+
+    private func isRetry(_ settlement: Repository.Settlement, atLeast wait: Duration = .zero) -> Bool {
+        if case .retry(let found, _) = settlement { found >= wait } else { false }
+    }
+
+    @Test(
+        "passing failures are tried again, with nothing in the chat; then the message is there, once",
+        arguments: [
+            (500, "oops"), (502, "<html>bad gateway</html>"), (503, #"{"code":7}"#), (200, "<html>a portal</html>"),
+            (200, #"{"code":0,"msg":"succ"#), (200, ""), (404, "not here"), (401, "who are you?"),
+            (200, #"{"code":230020,"msg":"too fast for this chat"}"#), (200, #"{"code":230049,"msg":"being sent"}"#),
+        ])
+    func passing(status: Int, body: String) async throws {
+        let bench = Bench()
+        try await bench.start()
+        await bench.simulator.failMessages([(status, body)])
+        let row = bench.row("hi")
+        #expect(isRetry(try await bench.send(row), atLeast: .milliseconds(500)))
+        #expect(await bench.sent().isEmpty)
+        guard case .sent = try await bench.send(row) else { return #expect(Bool(false)) }
+        #expect(await bench.sent() == [#"oc_1: {"text":"hi"}"#])
+        await bench.simulator.stop()
+    }
+
+    @Test("F6: taken, but the answer never came, or came broken: sent again with the same uuid, it stands there once")
+    func taken() async throws {
+        let bench = Bench()
+        try await bench.start()
+        var hang = APIFault()
+        (hang.isTaken, hang.delay) = (true, .seconds(4))
+        var broken = APIFault(body: #"{"code":0,"da"#)
+        broken.isTaken = true
+        await bench.simulator.failMessages([hang, broken])
+        let row = bench.row("hi")
+        #expect(isRetry(try await bench.send(row)))
+        #expect(isRetry(try await bench.send(row)))
+        guard case .sent = try await bench.send(row) else { return #expect(Bool(false)) }
+        #expect(await bench.sent() == [#"oc_1: {"text":"hi"}"#])
+        await bench.simulator.stop()
+    }
+
+    @Test(
+        "what the platform refuses for good ends the row, with the code and what to do",
+        arguments: [
+            (400, #"{"code":230002,"msg":"no bot"}"#, "code 230002 the bot is not in the chat: no bot"),
+            (400, #"{"code":230006,"msg":"x"}"#, "code 230006 the bot ability is off: turn it on"),
+            (400, #"{"code":230013,"msg":"x"}"#, "code 230013 this person is outside the app's availability"),
+            (400, #"{"code":230018,"msg":"x"}"#, "code 230018 the bot may not speak in this chat"),
+            (400, #"{"code":230028,"msg":"x"}"#, "code 230028 refused by the content check"),
+            (403, #"{"code":99991672,"msg":"scope im:message:send"}"#, "the app lacks a permission: grant it"),
+            (404, #"{"code":404,"msg":"no such call"}"#, "code 404 no such call"),
+        ])
+    func refused(status: Int, body: String, words: String) async throws {
+        let bench = Bench()
+        try await bench.start()
+        await bench.simulator.failMessages([(status, body)])
+        guard case .dead(let error) = try await bench.send(bench.row("hi")) else { return #expect(Bool(false)) }
+        #expect(error.contains(words), "\(error)")
+        #expect(await bench.sent().isEmpty)
+        await bench.simulator.stop()
+    }
+
+    @Test("an app that is too fast is held back as long as the platform says, and all of it")
+    func tooFast() async throws {
+        let bench = Bench()
+        try await bench.start()
+        var fault = APIFault(status: 429, body: #"{"code":99991400,"msg":"request trigger frequency limit"}"#)
+        fault.headers = ["x-ogw-ratelimit-reset": "30"]
+        await bench.simulator.failMessages([fault])
+        #expect(isRetry(try await bench.send(bench.row("hi")), atLeast: .seconds(30)))
+        #expect(bench.pacer.held().installations == [bench.installation])
+        // Another chat of it does not even try.
+        #expect(isRetry(try await bench.send(bench.row("ho", to: .chat("oc_2"))), atLeast: .seconds(20)))
+        #expect(await bench.sent().isEmpty)
+        await bench.simulator.stop()
+    }
+
+    @Test("F1: a token that expired or was revoked is renewed once; one that stays refused is tried again later")
+    func tokens() async throws {
+        let bench = Bench()
+        try await bench.start()
+        await bench.simulator.failMessages([(400, #"{"code":99991663,"msg":"token expired"}"#)])
+        guard case .sent = try await bench.send(bench.row("hi")) else { return #expect(Bool(false)) }
+        await bench.simulator.failMessages(Array(repeating: (401, #"{"code":99991664,"msg":"invalid"}"#), count: 2))
+        #expect(isRetry(try await bench.send(bench.row("ho"))))
+        #expect(await bench.sent() == [#"oc_1: {"text":"hi"}"#])
+        await bench.simulator.stop()
+    }
+
+    @Test("a card that is refused is sent as text, once")
+    func refusedCard() async throws {
+        let bench = Bench()
+        try await bench.start()
+        await bench.simulator.failMessages([(400, #"{"code":230099,"msg":"card"}"#)])
+        guard case .sent = try await bench.send(bench.row("**hi**")) else { return #expect(Bool(false)) }
+        #expect(await bench.sent() == [#"oc_1: {"text":"**hi**"}"#])
+        await bench.simulator.failMessages(Array(repeating: (400, #"{"code":230001,"msg":"content"}"#), count: 2))
+        guard case .dead = try await bench.send(bench.row("**ho**")) else { return #expect(Bool(false)) }
+        await bench.simulator.stop()
+    }
+
+    @Test(
+        "F3: an answer to what is withdrawn goes to the chat; from a topic only where the platform says the group has none",
+        arguments: [
+            (230_011, false, true), (230_050, false, true), (230_111, false, true), (230_071, false, true),
+            (230_011, true, false), (230_019, true, false), (230_071, true, true), (230_072, true, true),
+        ])
+    func withdrawn(code: Int, inThread: Bool, isInChat: Bool) async throws {
+        let bench = Bench()
+        try await bench.start()
+        await bench.simulator.failMessages([(400, "{\"code\":\(code),\"msg\":\"gone\"}")])
+        let settlement = try await bench.send(bench.row("hi", to: .message("om_1", inThread: inThread)))
+        if case .dead = settlement { #expect(!isInChat) } else { #expect(isInChat) }
+        #expect(await bench.sent() == (isInChat ? [#"oc_1: {"text":"hi"}"#] : []))
+        await bench.simulator.stop()
+    }
+
+    @Test("F3: a time-out or a 5xx never moves a topic's answer to the chat")
+    func noLeak() async throws {
+        let bench = Bench()
+        try await bench.start()
+        await bench.simulator.failMessages([(500, #"{"code":230071,"msg":"x"}"#), (503, "")])
+        let row = bench.row("hi", to: .message("om_1", inThread: true))
+        #expect(isRetry(try await bench.send(row)))
+        #expect(isRetry(try await bench.send(row)))
+        #expect(await bench.sent().isEmpty)
+        await bench.simulator.stop()
+    }
+
+    @Test("each part of a long reply has a uuid of its own: a failure in the middle doubles none of them")
+    func parts() async throws {
+        let bench = Bench()
+        try await bench.start()
+        let text = (0..<4).map { String(repeating: "word\($0) ", count: 20_000) }.joined(separator: "\n\n")
+        let row = bench.row(text)
+        let count = ReplyFormat.contents(text).count
+        #expect(count >= 3)
+        var late = APIFault(status: 500)
+        late.isTaken = true
+        await bench.simulator.failMessages([late])
+        #expect(isRetry(try await bench.send(row)))
+        guard case .sent = try await bench.send(row) else { return #expect(Bool(false)) }
+        #expect(await bench.simulator.sentMessages.count == count)
+        #expect(await Set(bench.simulator.sentMessages.map(\.uuid)).count == count)
+        #expect(await bench.simulator.sentMessages.allSatisfy { $0.uuid.count <= 50 })
+        await bench.simulator.stop()
+    }
+
+    @Test("nobody there, and a host that does not exist, are tried again")
+    func unreachable() async throws {
+        for domain in ["http://127.0.0.1:1", "http://no-such-host.invalid"] {
+            let bench = Bench()
+            try await bench.start(domain: domain)
+            #expect(isRetry(try await bench.send(bench.row("hi"))))
+            await bench.simulator.stop()
+        }
+    }
+}
