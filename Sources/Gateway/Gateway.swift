@@ -89,20 +89,28 @@ package final class Gateway: Sendable {
                 logger.log(.flushFailed(windows: count, error, retryIn: retryIn))
                 metrics.add(to: .flushFailures)
             }, flush: { try await enqueuer.flush($0, force: $1) })
+        let typing = TypingIndicator(
+            repository: repository, apps: { [self] installation in self.hub.withLock { $0 }?.api(of: installation) },
+            holder: identity.name,
+            outages: outages, logger: logger)
         let fenced = AsyncStream.makeStream(of: Lease.self, bufferingPolicy: .bufferingNewest(1000))
         let dispatcher = Dispatcher(
             batcher: batcher, outboxHasWork: outboxHasWork, logger: logger, metrics: metrics,
+            windowOpened: { [typing] in typing.lookNow() },
             fenced: { fenced.continuation.yield($0) },
             store: { [repository] in try await repository.ingest($0, skipsBusy: $1, deadline: $2) })
         let hub = Hub(
             parts: Hub.Parts(
                 repository: repository, leases: leases, batcher: batcher, dispatcher: dispatcher,
-                transport: transport, outages: outages, logger: logger, metrics: metrics),
+                transport: transport, acquired: { [typing] in typing.lookNow() }, outages: outages, logger: logger,
+                metrics: metrics),
             identity: identity, settings: settings)
         let pacer = SendPacer(settings.sendLimits)
         let sender = OutboxSender(
             repository: repository,
-            messenger: Messenger(repository: repository, apps: { hub.api(of: $0) }, pacer: pacer), pacer: pacer,
+            messenger: Messenger(
+                repository: repository, apps: { hub.api(of: $0) }, pacer: pacer, answering: { await typing.clear($0) }),
+            pacer: pacer,
             holder: identity.name, hasWork: outboxHasWork, outages: outages, logger: logger, metrics: metrics)
         let housekeeping = Housekeeping(
             repository: repository, leases: leases, batcher: batcher, outboxHasWork: outboxHasWork, lookNow: lookNow,
@@ -115,6 +123,7 @@ package final class Gateway: Sendable {
         let senderTask = Task { await sender.run() }
         let sideTasks = [
             Task { await housekeeping.run() },
+            Task { await typing.run() },
             Task { for await lease in fenced.stream { await hub.lose(lease, reason: "the database refused it") } },
             Task {
                 await listener.run { event in

@@ -49,6 +49,11 @@ package actor LarkSimulator {
     private var sent: [SentMessage] = []
     /// When each of them came.
     package private(set) var sentAt: [ContinuousClock.Instant] = []
+    /// Reactions that stand under messages.
+    package private(set) var reactions: Set<String> = []
+    private var reactionFaults: [APIFault] = []
+    /// `+om_1` where a reaction was put under om_1, `-om_1` where it was taken away, `sent` for each message of a bot.
+    package private(set) var timeline: [String] = []
     private var sentByUUID: [String: String] = [:]
     private var endpointFaults: [EndpointFault] = []
     private var upgradeFaults: [[String: String]] = []
@@ -140,6 +145,11 @@ package actor LarkSimulator {
     /// The next calls that send a message get these answers.
     package func failMessages(_ faults: [(status: Int, body: String)]) {
         failMessages(faults.map { APIFault(status: $0.status, body: $0.body) })
+    }
+
+    /// The next calls about reactions get these answers.
+    package func failReactions(_ faults: [(status: Int, body: String)]) {
+        reactionFaults += faults.map { APIFault(status: $0.status, body: $0.body) }
     }
 
     package func failMessages(_ faults: [APIFault]) {
@@ -380,6 +390,9 @@ package actor LarkSimulator {
             let user: [String: any Sendable] = ["union_id": path[3] == app.botOpenID ? app.botUnionID : "on_\(path[3])"]
             return Self.json(["code": 0, "msg": "ok", "data": ["user": user]])
         }
+        if path.count >= 5, path.starts(with: ["im", "v1", "messages"]), path[4] == "reactions" {
+            return react(request.method, message: path[3], reaction: path.count > 5 ? path[5] : nil, by: app)
+        }
         guard request.method == "POST", path.starts(with: ["im", "v1", "messages"]), let body else {
             return Self.json(["code": 404, "msg": "the simulator does not know this call"], status: 404)
         }
@@ -394,6 +407,28 @@ package actor LarkSimulator {
             return answer
         }
         return store(body, request.query["receive_id_type"] ?? "", replyTo: replyTo, app)
+    }
+
+    private func react(_ method: String, message: String, reaction: String?, by app: SimulatedApp) -> HTTPResponse {
+        if !reactionFaults.isEmpty {
+            let fault = reactionFaults.removeFirst()
+            changed()
+            return .text(fault.body, status: fault.status)
+        }
+        let id = "\(app.id).\(message)"
+        switch (method, reaction) {
+        case ("POST", nil):
+            if reactions.insert(id).inserted { timeline.append("+\(message)") }
+            changed()
+            return Self.json(["code": 0, "msg": "success", "data": ["reaction_id": id]])
+        case ("DELETE", id):
+            guard reactions.remove(id) != nil else { return Self.json(["code": 231_003, "msg": "no such reaction"]) }
+            timeline.append("-\(message)")
+            changed()
+            return Self.json(["code": 0, "msg": "success"])
+        default:
+            return Self.json(["code": 231_003, "msg": "no such reaction"], status: 400)
+        }
     }
 
     private func token(_ body: JSONValue?) -> HTTPResponse {
@@ -417,6 +452,7 @@ package actor LarkSimulator {
         if known == nil {
             sentByUUID[key] = messageID
             sentAt.append(.now)
+            timeline.append("sent")
             sent.append(
                 SentMessage(
                     messageID: messageID, appID: app.id, receiverType: type, receiver: receiver, replyTo: replyTo,

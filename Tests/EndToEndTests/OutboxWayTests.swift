@@ -62,4 +62,97 @@ struct OutboxWayTests {
         #expect(zip(all, all.dropFirst(3)).allSatisfy { $0.duration(to: $1) > second })
         await stage.end(daemon)
     }
+
+    // MARK: The typing indicator
+
+    private func signs(_ stage: Stage) async throws -> Bool {
+        try await eventually { try await stage.rows("SELECT count(*) FROM gateway.typing") == ["(0)"] }
+    }
+
+    @Test("F7: while a run waits or goes on its message has a sign, which is gone before the reply is there")
+    func typing() async throws {
+        let stage = try await Stage()
+        let daemon = try await stage.start(stage.configuration())
+        let first = await stage.say("one")
+        #expect(await stage.simulator.wait(until: .after(.seconds(30))) { $0.timeline == ["+\(first)"] })
+        await stage.say("two")
+        let worker = try await stage.startWorker()
+        _ = await stage.sent(1)
+        #expect(await stage.simulator.timeline == ["+\(first)", "-\(first)", "sent"], "one sign for the burst")
+        #expect(try await signs(stage))
+        // An empty reply sends nothing, and ends the sign all the same.
+        await worker.killNow()
+        let silent = try await stage.startWorker("true")
+        let third = await stage.say("three")
+        #expect(await stage.simulator.wait(until: .after(.seconds(30))) { $0.timeline.last == "-\(third)" })
+        #expect(try await signs(stage))
+        await stage.end(silent, daemon)
+    }
+
+    @Test("F7: a sign that stands when the gateway is killed is taken away by the next one, before the reply")
+    func typingAcrossRestart() async throws {
+        let stage = try await Stage()
+        let daemon = try await stage.start(stage.configuration())
+        let first = await stage.say("one")
+        let isKept = try await eventually {
+            try await stage.rows("SELECT count(*) FROM gateway.typing WHERE reaction_id IS NOT NULL") == ["(1)"]
+        }
+        #expect(isKept)
+        #expect(try await daemon.logs("task.queued"))
+        await daemon.killNow()
+        let worker = try await stage.startWorker()
+        #expect(try await worker.logs("task.completed"))
+        let next = try await stage.start(stage.configuration())
+        _ = await stage.sent(1)
+        #expect(await stage.simulator.timeline == ["+\(first)", "-\(first)", "sent"])
+        #expect(try await signs(stage))
+        await stage.end(worker, next)
+    }
+
+    @Test("F7, C24: a run that fails or is cancelled leaves no sign; an agent that is offline has none")
+    func typingEnds() async throws {
+        let stage = try await Stage()
+        let daemon = try await stage.start(stage.configuration())
+        let failing = try await stage.startWorker("exit 3")
+        let first = await stage.say("one")
+        #expect(await stage.simulator.wait(until: .after(.seconds(30))) { $0.timeline.contains("-\(first)") })
+        #expect(await stage.sent(1).first?.content.contains("status 3") == true)
+        await failing.killNow()
+        let slow = try await stage.startWorker("sleep 60")
+        let second = await stage.say("two")
+        #expect(try await slow.logs("task.claimed"))
+        #expect(await stage.simulator.wait(until: .after(.seconds(30))) { $0.timeline.contains("+\(second)") })
+        try await stage.pool.run("UPDATE gateway.agent SET archived_at = now()")
+        #expect(await stage.simulator.wait(until: .after(.seconds(30))) { $0.timeline.contains("-\(second)") })
+        let third = await stage.say("three")
+        #expect(await stage.acked(third, [200]))
+        #expect(try await signs(stage))
+        #expect(await !stage.simulator.timeline.contains("+\(third)"))
+        await stage.end(slow, daemon)
+    }
+
+    @Test("F8: reactions that fail change nothing: the reply comes; an app that may not react is said so once")
+    func typingFails() async throws {
+        let stage = try await Stage()
+        let daemon = try await stage.start(stage.configuration())
+        let worker = try await stage.startWorker()
+        await stage.simulator.failReactions([
+            (status: 500, body: "oops")
+        ])
+        await stage.say("one")
+        #expect(await stage.sent(1).count == 1)
+        // It could stand there all the same: so it is put there once more, and taken away.
+        #expect(try await signs(stage))
+        await stage.simulator.failReactions([
+            (status: 400, body: #"{"code":99991672,"msg":"scope im:message.reactions:write_only"}"#)
+        ])
+        await stage.say("two")
+        #expect(await stage.sent(2).count == 2)
+        await stage.say("three")
+        #expect(await stage.sent(3).count == 3)
+        #expect(try await signs(stage))
+        #expect(daemon.events("typing.failed").filter { $0["level"].string == "warning" }.count == 1)
+        #expect(await stage.simulator.reactions.isEmpty)
+        await stage.end(worker, daemon)
+    }
 }

@@ -37,7 +37,8 @@ struct MessengerTests {
         ) -> OutboxRow {
             let isAnswer = if case .message = receiver { true } else { false }
             return OutboxRow(
-                lease: Lease(installation: installation, generation: 1), id: id, kind: .reply, receiver: receiver,
+                lease: Lease(installation: installation, generation: 1), session: nil, id: id, kind: .reply,
+                receiver: receiver,
                 chatID: isAnswer ? "oc_1" : nil, payload: #"{"text": \#(Self.quote(text))}"#, attempts: attempts,
                 locale: "en", agent: "support")
         }

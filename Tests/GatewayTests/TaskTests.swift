@@ -1,4 +1,5 @@
 import AsyncRuntime
+import Foundation
 import Lark
 import Postgres
 import TestSupport
@@ -22,6 +23,26 @@ struct TaskTests {
         #expect(try await fixture.pool.rows("SELECT status, attempt FROM gateway.agent_task") == ["(queued,1)"])
         #expect(try await fixture.pool.rows("SELECT count(*) FROM gateway.pending_run") == ["(0)"])
         #expect(try await fixture.flush(session) == .gone)
+    }
+
+    @Test("B20, F7: the first message of a window gets a sign, unless it is old or its agent is away")
+    func signs() async throws {
+        let fixture = try await Fixture()
+        func message(_ id: String, chat: String, text: String = "hi", age: Int64 = 0) -> InboundMessage {
+            var message = Fixture.message(id, text, chat: chat)
+            message.sentAtMilliseconds = Int64(Date().timeIntervalSince1970 * 1000) - age
+            return message
+        }
+        try await fixture.ingest(
+            message("om_1", chat: "oc_1"), message("om_2", chat: "oc_1"), message("om_3", chat: "oc_2", age: 121_000),
+            message("om_4", chat: "oc_3", age: 119_000), message("om_5", chat: "oc_4", text: "/help"),
+            message("om_6", chat: "oc_4"))
+        try await fixture.ingest(message("om_7", chat: "oc_1"))
+        try await fixture.pool.run("UPDATE gateway.agent SET runtime_id = NULL")
+        try await fixture.ingest(message("om_8", chat: "oc_5"))
+        #expect(
+            try await fixture.pool.rows("SELECT lark_message_id FROM gateway.typing ORDER BY 1")
+                == ["(om_1)", "(om_4)", "(om_6)"])
     }
 
     @Test("I5, C4: a message that arrives while a task is queued is covered by it")

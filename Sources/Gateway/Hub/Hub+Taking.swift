@@ -40,6 +40,7 @@ extension Hub {
             if !windows.isEmpty { parts.logger.log(.windowsRestored(windows.count)) }
         }
         for installation in acquired { connect(installation) }
+        if !acquired.isEmpty { parts.acquired() }
         let mine = Set(owned.values.map(\.appID))
         let elsewhere = apps.filter { !mine.contains($0) }.sorted()
         if elsewhere != lastHeldElsewhere, !elsewhere.isEmpty {

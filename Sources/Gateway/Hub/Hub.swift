@@ -11,6 +11,8 @@ actor Hub {
         let batcher: RunBatcher
         let dispatcher: Dispatcher
         let transport: any WebSocketTransport
+        /// Called when installations have become ours.
+        let acquired: @Sendable () -> Void
         let outages: OutageLog
         let logger: Logger
         let metrics: Metrics

@@ -27,6 +27,7 @@ package actor Dispatcher {
     private let batcher: RunBatcher
     private let limits: Limits
     private let outboxHasWork: Doorbell
+    private let windowOpened: @Sendable () -> Void
     private let fenced: @Sendable (Lease) -> Void
     private let logger: Logger
     private let metrics: Metrics
@@ -39,12 +40,14 @@ package actor Dispatcher {
     /// - Parameter fenced: told when the database says that this replica owns an installation no longer.
     package init(
         batcher: RunBatcher, limits: Limits = Limits(), outboxHasWork: Doorbell, logger: Logger, metrics: Metrics,
-        fenced: @escaping @Sendable (Lease) -> Void = { _ in }, store: @escaping Store
+        windowOpened: @escaping @Sendable () -> Void = {}, fenced: @escaping @Sendable (Lease) -> Void = { _ in },
+        store: @escaping Store
     ) {
         self.store = store
         self.batcher = batcher
         self.limits = limits
         self.outboxHasWork = outboxHasWork
+        self.windowOpened = windowOpened
         self.fenced = fenced
         self.logger = logger
         self.metrics = metrics
@@ -118,6 +121,8 @@ package actor Dispatcher {
             logger.log(.ingestRecovered(failures: failures))
             failures = 0
         }
+        var opened = false
+        defer { if opened { windowOpened() } }
         for (item, outcome) in zip(batch, outcomes) {
             switch outcome {
             case .failed:
@@ -131,7 +136,10 @@ package actor Dispatcher {
                     fenced(row.lease)
                     continue
                 }
-                if let session = result.session, result.hasOpenWindow { await batcher.messageStored(in: session) }
+                if let session = result.session, result.hasOpenWindow {
+                    await batcher.messageStored(in: session)
+                    opened = true
+                }
                 let isAnswered = result.verdict == .ingested && row.command != nil
                 if isAnswered || result.verdict == .unboundUser || result.verdict == .nonWorkspaceMember {
                     outboxHasWork.ring()

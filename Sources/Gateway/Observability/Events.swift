@@ -355,6 +355,20 @@ extension LogEvent {
         Self(.error, "outbox.died", outboxFields(row) + [("error", .text(error))])
     }
 
+    static func typingFailed(_ sign: TypingSign, _ error: OpenAPIError) -> Self {
+        Self(
+            error.isMissingPermission ? .warning : .debug, "typing.failed",
+            [
+                ("installation_id", .installation(sign.session.installation)),
+                ("session_id", .integer(sign.session.session)), ("attempts", .count(sign.attempts)),
+                ("error", .text("\(error)")),
+                (
+                    "hint",
+                    error.isMissingPermission ? .text("without this permission there is no typing indicator") : nil
+                ),
+            ])
+    }
+
     private static func outboxFields(_ row: OutboxRow) -> [(key: String, value: Value?)] {
         [
             ("installation_id", .installation(row.lease.installation)),

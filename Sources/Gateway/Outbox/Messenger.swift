@@ -6,6 +6,8 @@ struct Messenger: Sendable {
     let repository: Repository
     let apps: @Sendable (InstallationID) -> OpenAPIClient?
     let pacer: SendPacer
+    /// Called before an answer of a session is sent.
+    var answering: @Sendable (SessionKey) async -> Void = { _ in }
 
     /// - Throws: `CancellationError` alone.
     func send(_ row: OutboxRow) async throws -> Repository.Settlement {
@@ -14,6 +16,7 @@ struct Messenger: Sendable {
         }
         do {
             let contents = try await contents(of: row)
+            if let session = row.session { await answering(session) }
             var firstID = ""
             for (index, content) in contents.enumerated() {
                 // A part has a uuid of its own, the same at every attempt: the parts that went out are not doubled.

@@ -8,6 +8,8 @@ struct OutboxRow: Sendable {
     enum Kind: String, Sendable { case reply, notice, prompt }
 
     let lease: Lease
+    /// Whose answer it is.
+    let session: SessionKey?
     /// Lark's idempotency uuid.
     let id: UUID
     let kind: Kind
@@ -59,10 +61,11 @@ extension Repository {
             guard let kind = OutboxRow.Kind(rawValue: kind) else {
                 throw PostgresError.unexpectedResult("take_outbox: kind \(kind)")
             }
+            let installation = InstallationID(rawValue: try row.value("installation_id"))
+            let session: Int64? = try row.optional("session_id")
             return OutboxRow(
-                lease: Lease(
-                    installation: InstallationID(rawValue: try row.value("installation_id")),
-                    generation: try row.value("generation")),
+                lease: Lease(installation: installation, generation: try row.value("generation")),
+                session: session.map { SessionKey(installation: installation, session: $0) },
                 id: try row.value("id"), kind: kind,
                 receiver: replyTo.map { .message($0, inThread: inThread) }
                     ?? (isPerson ? .person(openID: receiveID) : .chat(receiveID)),

@@ -38,6 +38,10 @@ enum SQL {
     static let measureOutbox = statement("measure_outbox", PackageResources.measure_outbox_sql)
     static let retryOutbox = statement("retry_outbox", PackageResources.retry_outbox_sql)
     static let dropOutbox = statement("drop_outbox", PackageResources.drop_outbox_sql)
+    static let takeTyping = statement("take_typing", PackageResources.take_typing_sql)
+    static let keepTyping = statement("keep_typing", PackageResources.keep_typing_sql)
+    static let endTyping = statement("end_typing", PackageResources.end_typing_sql)
+    static let countTyping = statement("count_typing", PackageResources.count_typing_sql)
     static let measureTable = statement("measure_table", PackageResources.measure_table_sql)
     static let pruneDedup = statement("prune_dedup", PackageResources.prune_dedup_sql)
     static let pruneAudit = statement("prune_audit", PackageResources.prune_audit_sql)
@@ -66,7 +70,7 @@ package enum GatewaySchema {
             migration(7, "set_based", PackageResources._07_set_based_sql),
             migration(8, "hub", PackageResources._08_hub_sql),
             migration(9, "administration", PackageResources._09_administration_sql),
-            migration(10, "commands", PackageResources._10_commands_sql),
+            migration(10, "chat", PackageResources._10_chat_sql),
             migration(11, "outbox", PackageResources._11_outbox_sql),
         ],
         // "larkgate" in ASCII.

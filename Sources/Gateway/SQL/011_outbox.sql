@@ -38,7 +38,8 @@ DROP FUNCTION gateway.take_outbox(text, int, interval);
 CREATE FUNCTION gateway.take_outbox(p_holder text, p_limit int, p_visibility interval, p_held bigint[] DEFAULT '{}')
 RETURNS TABLE (
     installation_id bigint, generation bigint, id uuid, kind text, receive_id_type text, receive_id text,
-    reply_to text, in_thread boolean, payload jsonb, attempts int, locale text, workspace text, agent text
+    reply_to text, in_thread boolean, payload jsonb, attempts int, locale text, workspace text, agent text,
+    session_id bigint
 ) LANGUAGE plpgsql
 SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET plan_cache_mode = force_generic_plan
 AS $$
@@ -70,7 +71,7 @@ BEGIN
     JOIN gateway.agent a ON a.id = d.agent_id
     WHERE o.installation_id = d.installation_id AND o.id = d.id
     RETURNING o.installation_id, d.lease_generation, o.id, o.kind, o.receive_id_type, o.receive_id, o.reply_to,
-        o.in_thread, o.payload, o.attempts, d.locale, w.name, a.name;
+        o.in_thread, o.payload, o.attempts, d.locale, w.name, a.name, o.session_id;
 END $$;
 
 -- Sends again at once: a row that was given up, or one that waits for its next attempt. NULL: every row of the app (of all

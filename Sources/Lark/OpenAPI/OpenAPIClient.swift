@@ -72,6 +72,22 @@ package struct OpenAPIClient: Sendable {
         return json["data"]["message_id"].string ?? ""
     }
 
+    /// Puts a reaction under a message; one that is there already is there once.
+    /// - Returns: its id.
+    /// - Throws: `OpenAPIError`, `CancellationError`.
+    package func addReaction(_ emoji: String, to messageID: String) async throws -> String {
+        let json = try await call(
+            "add_reaction", "POST", "open-apis/im/v1/messages/\(messageID)/reactions",
+            ["reaction_type": ["emoji_type": emoji]])
+        return json["data"]["reaction_id"].string ?? ""
+    }
+
+    /// - Throws: `OpenAPIError`, `CancellationError`.
+    package func removeReaction(_ reactionID: String, from messageID: String) async throws {
+        _ = try await call(
+            "remove_reaction", "DELETE", "open-apis/im/v1/messages/\(messageID)/reactions/\(reactionID)")
+    }
+
     /// With a token; a token that is refused is renewed, and the call repeated, once.
     private func call(
         _ name: String, _ method: String, _ path: String, query: [String: String] = [:],

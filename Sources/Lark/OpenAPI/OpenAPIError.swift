@@ -34,6 +34,9 @@ package struct OpenAPIError: Error, Sendable, CustomStringConvertible {
         return words.joined(separator: " ")
     }
 
+    /// A person must grant it in the developer console.
+    package var isMissingPermission: Bool { code == 99_991_672 || code == 230_027 || code == 99_991_679 }
+
     /// The platform refuses the whole app for a while, not this message.
     package var isAppTooFast: Bool { code == 99_991_400 || (status == 429 && code != 230_020) }
 
