@@ -93,10 +93,16 @@ package final class Gateway: Sendable {
             repository: repository, apps: { [self] installation in self.hub.withLock { $0 }?.api(of: installation) },
             holder: identity.name,
             outages: outages, logger: logger)
+        let context = ContextFetcher(
+            repository: repository, apps: { [self] installation in self.hub.withLock { $0 }?.api(of: installation) },
+            logger: logger)
         let fenced = AsyncStream.makeStream(of: Lease.self, bufferingPolicy: .bufferingNewest(1000))
         let dispatcher = Dispatcher(
             batcher: batcher, outboxHasWork: outboxHasWork, logger: logger, metrics: metrics,
-            windowOpened: { [typing] in typing.lookNow() },
+            windowOpened: { row, session, position in
+                typing.lookNow()
+                context.windowOpened(by: row, in: session, at: position)
+            },
             fenced: { fenced.continuation.yield($0) },
             store: { [repository] in try await repository.ingest($0, skipsBusy: $1, deadline: $2) })
         let hub = Hub(

@@ -52,6 +52,8 @@ package actor LarkSimulator {
     /// Reactions that stand under messages.
     package private(set) var reactions: Set<String> = []
     private var reactionFaults: [APIFault] = []
+    private var history: [HistoricMessage] = []
+    private var historyFaults: [APIFault] = []
     /// `+om_1` where a reaction was put under om_1, `-om_1` where it was taken away, `sent` for each message of a bot.
     package private(set) var timeline: [String] = []
     private var sentByUUID: [String: String] = [:]
@@ -145,6 +147,16 @@ package actor LarkSimulator {
     /// The next calls that send a message get these answers.
     package func failMessages(_ faults: [(status: Int, body: String)]) {
         failMessages(faults.map { APIFault(status: $0.status, body: $0.body) })
+    }
+
+    /// What stands in chats for the list call.
+    package func addHistory(_ messages: [HistoricMessage]) {
+        history += messages
+    }
+
+    /// The next calls that list messages get these answers.
+    package func failHistory(_ faults: [APIFault]) {
+        historyFaults += faults
     }
 
     /// The next calls about reactions get these answers.
@@ -393,6 +405,7 @@ package actor LarkSimulator {
         if path.count >= 5, path.starts(with: ["im", "v1", "messages"]), path[4] == "reactions" {
             return react(request.method, message: path[3], reaction: path.count > 5 ? path[5] : nil, by: app)
         }
+        if request.method == "GET", path == ["im", "v1", "messages"] { return await list(request.query) }
         guard request.method == "POST", path.starts(with: ["im", "v1", "messages"]), let body else {
             return Self.json(["code": 404, "msg": "the simulator does not know this call"], status: 404)
         }
@@ -407,6 +420,24 @@ package actor LarkSimulator {
             return answer
         }
         return store(body, request.query["receive_id_type"] ?? "", replyTo: replyTo, app)
+    }
+
+    private func list(_ query: [String: String]) async -> HTTPResponse {
+        if !historyFaults.isEmpty {
+            let fault = historyFaults.removeFirst()
+            if fault.delay > .zero { try? await Task.sleep(for: fault.delay) }
+            return .text(fault.body, status: fault.status)
+        }
+        let isThread = query["container_id_type"] == "thread"
+        let end = query["end_time"].flatMap { Int64($0) } ?? .max
+        let found = history.filter { message in
+            (isThread ? message.threadID : message.chatID) == query["container_id"]
+                && (isThread || message.sentAtMilliseconds / 1000 <= end)
+        }
+        let newest = found.sorted { $0.sentAtMilliseconds > $1.sentAtMilliseconds }
+        let items = newest.prefix(query["page_size"].flatMap { Int($0) } ?? 20).map(\.json)
+        let data: [String: any Sendable] = ["items": items, "has_more": false]
+        return Self.json(["code": 0, "msg": "success", "data": data])
     }
 
     private func react(_ method: String, message: String, reaction: String?, by app: SimulatedApp) -> HTTPResponse {

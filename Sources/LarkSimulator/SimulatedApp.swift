@@ -59,6 +59,36 @@ package struct SentMessage: Sendable, Equatable {
     package let uuid: String
 }
 
+/// A message that stood in a chat before.
+package struct HistoricMessage: Sendable {
+    package var chatID: String
+    package var threadID: String?
+    package var messageID = SimulatedMessage.freshID()
+    package var sender: String
+    package var senderType = "user"
+    package var text: String
+    package var sentAtMilliseconds: Int64
+
+    package init(chatID: String, threadID: String? = nil, sender: String, text: String, sentAtMilliseconds: Int64) {
+        self.chatID = chatID
+        self.threadID = threadID
+        self.sender = sender
+        self.text = text
+        self.sentAtMilliseconds = sentAtMilliseconds
+    }
+
+    /// As the list call gives it.
+    var json: [String: any Sendable] {
+        var json: [String: any Sendable] = [
+            "message_id": messageID, "msg_type": "text", "create_time": "\(sentAtMilliseconds)", "chat_id": chatID,
+            "deleted": false, "body": ["content": JSONText.encode(["text": text])],
+            "sender": ["id": sender, "id_type": senderType == "app" ? "app_id" : "open_id", "sender_type": senderType],
+        ]
+        json["thread_id"] = threadID
+        return json
+    }
+}
+
 /// What goes wrong with a call that sends a message.
 package struct APIFault: Sendable {
     package var status = 200

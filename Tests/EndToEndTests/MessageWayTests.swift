@@ -83,6 +83,39 @@ struct MessageWayTests {
         await stage.end(worker, daemon)
     }
 
+    @Test("E7, E8, E9: an agent that is asked in a group gets what was said before, if that comes in time")
+    func groupContext() async throws {
+        let stage = try await Stage()
+        let now = Int64(Date().timeIntervalSince1970 * 1000)
+        await stage.simulator.addHistory([
+            HistoricMessage(
+                chatID: "oc_1", sender: "ou_2", text: "the login is broken", sentAtMilliseconds: now - 5_000),
+            HistoricMessage(
+                chatID: "oc_1", threadID: "omt_1", sender: "ou_3", text: "of a topic", sentAtMilliseconds: now - 4_000),
+        ])
+        let daemon = try await stage.start(stage.configuration(window: "1s"))
+        let worker = try await stage.startWorker(
+            #"grep -o '"content": *"[^"]*"' | sed 's/.*: *"//; s/"$//' | tr '\n' ','"#)
+        await stage.say("what now?", type: "group", mention: true)
+        #expect(await stage.sent(1).last?.content == #"{"text":"the login is broken,what now?,"}"#)
+        await stage.say("and here?", type: "group", mention: true, thread: "omt_1")
+        #expect(await stage.sent(2).last?.content == #"{"text":"of a topic,and here?,"}"#)
+
+        // Too slow, refused: without it, and the message was acked long before.
+        var slow = APIFault()
+        slow.delay = .seconds(5)
+        await stage.simulator.failHistory([slow, APIFault(status: 400, body: #"{"code":230027,"msg":"scope"}"#)])
+        let first = await stage.say("slow?", type: "group", mention: true)
+        #expect(await stage.acked(first, [200]))
+        #expect(await stage.sent(3).last?.content == #"{"text":"slow?,"}"#)
+        await stage.say("refused?", type: "group", mention: true)
+        #expect(await stage.sent(4).last?.content == #"{"text":"refused?,"}"#)
+        let isSaid = try await eventually { daemon.events("context.failed").count == 2 }
+        #expect(isSaid)
+        #expect(Set(daemon.events("context.failed").map { $0["level"].string }) == ["info", "warning"])
+        await stage.end(worker, daemon)
+    }
+
     @Test("C3: two chats know nothing of each other's windows")
     func twoChats() async throws {
         let stage = try await Stage()

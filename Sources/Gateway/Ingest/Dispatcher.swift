@@ -27,7 +27,7 @@ package actor Dispatcher {
     private let batcher: RunBatcher
     private let limits: Limits
     private let outboxHasWork: Doorbell
-    private let windowOpened: @Sendable () -> Void
+    private let windowOpened: @Sendable (IngestRow, SessionKey, _ position: Int64) -> Void
     private let fenced: @Sendable (Lease) -> Void
     private let logger: Logger
     private let metrics: Metrics
@@ -40,7 +40,8 @@ package actor Dispatcher {
     /// - Parameter fenced: told when the database says that this replica owns an installation no longer.
     package init(
         batcher: RunBatcher, limits: Limits = Limits(), outboxHasWork: Doorbell, logger: Logger, metrics: Metrics,
-        windowOpened: @escaping @Sendable () -> Void = {}, fenced: @escaping @Sendable (Lease) -> Void = { _ in },
+        windowOpened: @escaping @Sendable (IngestRow, SessionKey, _ position: Int64) -> Void = { _, _, _ in },
+        fenced: @escaping @Sendable (Lease) -> Void = { _ in },
         store: @escaping Store
     ) {
         self.store = store
@@ -121,8 +122,6 @@ package actor Dispatcher {
             logger.log(.ingestRecovered(failures: failures))
             failures = 0
         }
-        var opened = false
-        defer { if opened { windowOpened() } }
         for (item, outcome) in zip(batch, outcomes) {
             switch outcome {
             case .failed:
@@ -137,8 +136,7 @@ package actor Dispatcher {
                     continue
                 }
                 if let session = result.session, result.hasOpenWindow {
-                    await batcher.messageStored(in: session)
-                    opened = true
+                    if await batcher.messageStored(in: session) { windowOpened(row, session, result.position ?? 0) }
                 }
                 let isAnswered = result.verdict == .ingested && row.command != nil
                 if isAnswered || result.verdict == .unboundUser || result.verdict == .nonWorkspaceMember {

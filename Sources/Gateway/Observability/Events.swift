@@ -355,6 +355,19 @@ extension LogEvent {
         Self(.error, "outbox.died", outboxFields(row) + [("error", .text(error))])
     }
 
+    static func contextFailed(_ session: SessionKey, _ error: any Error, isRefused: Bool) -> Self {
+        Self(
+            isRefused ? .warning : .info, "context.failed",
+            [
+                ("installation_id", .installation(session.installation)), ("session_id", .integer(session.session)),
+                ("error", .text("\(error)")),
+                (
+                    "hint",
+                    isRefused ? .text("without this permission agents do not see what was said in a group before") : nil
+                ),
+            ])
+    }
+
     static func typingFailed(_ sign: TypingSign, _ error: OpenAPIError) -> Self {
         Self(
             error.isMissingPermission ? .warning : .debug, "typing.failed",

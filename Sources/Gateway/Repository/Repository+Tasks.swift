@@ -15,6 +15,8 @@ package struct ClaimedTask: Sendable, Equatable {
     package let messages: String
     /// Grows when the chat began afresh with /new.
     package let context: Int64
+    /// JSON array, oldest first: what was said in the group before, by others; see `GroupContext`.
+    package let groupContext: String
 }
 
 /// A worker's side of the queue: the same SQL functions that a worker in any other language calls.
@@ -29,7 +31,7 @@ extension Repository {
                 workspace: try row.value("workspace"), agent: try row.value("agent"),
                 chatID: try row.value("chat_id"), chatType: try row.value("chat_type"),
                 attempt: try row.value("attempt"), messages: try row.value("messages"),
-                context: try row.value("context"))
+                context: try row.value("context"), groupContext: try row.value("group_context"))
         }
     }
 
@@ -43,6 +45,16 @@ extension Repository {
 
     package func failTask(_ id: Int64, worker: String, error: String) async throws {
         try await run(SQL.failTask, [.int(id), .text(worker), .text(error)])
+    }
+
+    /// - Parameter context: JSON; what stood in the group before the message at this position.
+    func put(_ context: String, of session: SessionKey, at position: Int64, under lease: Lease) async throws {
+        try await run(
+            SQL.putContext,
+            [
+                .int(session.installation.rawValue), .int(session.session), .int(position), .jsonb(context),
+                .int(lease.generation),
+            ])
     }
 
     func expireClaims() async throws -> Int {

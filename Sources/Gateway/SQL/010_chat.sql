@@ -102,6 +102,16 @@ BEGIN
     END IF;
 END $$;
 
+-- What stood in a group before the message that opened a session's last window, for the run that gets that message.
+CREATE TABLE gateway.group_context (
+    installation_id bigint NOT NULL,
+    session_id bigint NOT NULL,
+    position bigint NOT NULL,
+    messages jsonb NOT NULL,
+    PRIMARY KEY (installation_id, session_id),
+    FOREIGN KEY (installation_id, session_id) REFERENCES gateway.chat_session (installation_id, id) ON DELETE CASCADE
+);
+
 -- The sign under a message that the agent is at work: put there when a window opens, taken away when nothing waits for the
 -- session's agent any more.
 CREATE TABLE gateway.typing (
@@ -378,13 +388,14 @@ END $$;
 -- Claims the oldest claimable task of a runtime, of one installation where one is given; no row when there is none.
 -- messages: every user message of one context after the last answered one, in order, as
 -- [{position, lark_message_id, sender, content, created_at}]; commands are none. context: which /new the messages stand
--- after, by its position; 0: none. A worker that remembers a session forgets it when the context changes.
+-- after, by its position; 0: none. A worker that remembers a session forgets it when the context changes. group_context:
+-- what was said in the group before, by others: [{lark_message_id, sender, from: user or bot, content, created_at}].
 DROP FUNCTION gateway.claim_task(text, text, interval, bigint);
 CREATE FUNCTION gateway.claim_task(
     runtime text, worker text, lease interval DEFAULT '60 seconds', installation bigint DEFAULT NULL
 ) RETURNS TABLE (
     task_id bigint, session_id bigint, workspace text, agent text, chat_id text, chat_type text, attempt int,
-    messages jsonb, context bigint
+    messages jsonb, context bigint, group_context jsonb
 ) LANGUAGE plpgsql
 SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off SET enable_mergejoin = off
 SET enable_sort = off SET plan_cache_mode = force_generic_plan
@@ -479,7 +490,10 @@ BEGIN
         END IF;
 
         RETURN QUERY
-        SELECT v_task.id, v_task.session_id, w.name, a.name, b.chat_id, b.chat_type, v_task.attempt, v_messages, v_context
+        SELECT v_task.id, v_task.session_id, w.name, a.name, b.chat_id, b.chat_type, v_task.attempt, v_messages, v_context,
+            coalesce((SELECT g.messages FROM gateway.group_context g
+                WHERE g.installation_id = v_task.installation_id AND g.session_id = v_task.session_id
+                    AND g.position > v_session.answered_position AND g.position <= v_handed), '[]')
         FROM gateway.agent a
         JOIN gateway.workspace w ON w.id = a.workspace_id
         JOIN gateway.chat_binding b

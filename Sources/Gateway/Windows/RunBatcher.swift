@@ -47,17 +47,21 @@ package final class RunBatcher: Sendable {
     package var flushesUnderWay: Int { state.withLock { $0.flushesUnderWay } }
 
     /// Opens the session's window, or extends it. After `flushAll` it flushes the session and returns when that is done.
-    package func messageStored(in key: SessionKey) async {
+    /// - Returns: whether it opened a window.
+    @discardableResult
+    package func messageStored(in key: SessionKey) async -> Bool {
+        var opened = false
         let isTerminal = state.withLock { state in
             if state.isTerminal {
                 state.flushesUnderWay += 1
                 return true
             }
-            state.windows.messageStored(in: key, now: wakeUp.now)
+            opened = state.windows.messageStored(in: key, now: wakeUp.now)
             arm(&state)
             return false
         }
         if isTerminal { await run([key], force: true) }
+        return opened
     }
 
     /// Arms a window that was read back from the database.

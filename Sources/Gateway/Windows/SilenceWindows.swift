@@ -36,9 +36,14 @@ struct SilenceWindows {
     var count: Int { windows.count }
 
     /// A message was stored: the window opens, or closes later.
-    mutating func messageStored(in key: SessionKey, now: Duration) {
+    /// - Returns: whether it opened a window.
+    @discardableResult
+    mutating func messageStored(in key: SessionKey, now: Duration) -> Bool {
         let now = now.milliseconds
-        guard let window = windows[key] else { return open(key, first: now, due: now + silence) }
+        guard let window = windows[key] else {
+            open(key, first: now, due: now + silence)
+            return true
+        }
         let due = min(now + silence, window.first + maxWait)
         if due < window.due {
             // A window that was read back can be older than its deadline lets on; its entry would come up too late.
@@ -46,6 +51,7 @@ struct SilenceWindows {
         } else {
             windows[key]?.due = due
         }
+        return false
     }
 
     /// A window that was read back from the database, or whose flush failed; it never delays one that is open already.

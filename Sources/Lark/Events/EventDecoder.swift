@@ -65,7 +65,7 @@ package struct EventDecoder: Sendable {
         }
         guard !message.sender.isEmpty else { return refuse(&message, "no sender") }
 
-        let mentions = body["mentions"].array.compactMap(Mention.init)
+        let mentions = body["mentions"].array.compactMap { Mention($0) }
         message.isAddressed = message.chatType == .p2p || mentions.contains { bot.isMentioned(by: $0) }
         let content = MessageContent(
             type: body["message_type"].string ?? "", content: body["content"].string ?? "", mentions: mentions, bot: bot

@@ -72,6 +72,26 @@ package struct OpenAPIClient: Sendable {
         return json["data"]["message_id"].string ?? ""
     }
 
+    /// The newest messages of a chat, or of a topic of it.
+    /// - Parameter thread: empty: of the chat.
+    /// - Parameter until: milliseconds since 1970; nil: now. A topic takes no times.
+    /// - Parameter patience: for all of it.
+    /// - Throws: `OpenAPIError`, `DeadlineExceeded`, `CancellationError`.
+    package func messages(
+        in chatID: String, thread: String, until: Int64?, within patience: Duration
+    ) async throws -> [ListedMessage] {
+        var query = [
+            "container_id_type": thread.isEmpty ? "chat" : "thread", "container_id": thread.isEmpty ? chatID : thread,
+            "sort_type": "ByCreateTimeDesc", "page_size": "50",
+        ]
+        // Whole seconds: the one in which it was asked must be in it.
+        if thread.isEmpty, let until { query["end_time"] = "\(until / 1000 + 1)" }
+        return try await withDeadline(.after(patience), operation: "list_messages") { [query] in
+            let json = try await call("list_messages", "GET", "open-apis/im/v1/messages", query: query)
+            return json["data"]["items"].array.compactMap { ListedMessage($0) }
+        }
+    }
+
     /// Puts a reaction under a message; one that is there already is there once.
     /// - Returns: its id.
     /// - Throws: `OpenAPIError`, `CancellationError`.

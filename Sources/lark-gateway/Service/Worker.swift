@@ -150,7 +150,8 @@ struct Worker: Sendable {
         return """
             {"version":1,"task_id":\(task.id),"session_id":\(task.sessionID),"workspace":\(quote(task.workspace)),\
             "agent":\(quote(task.agent)),"chat_id":\(quote(task.chatID)),"chat_type":\(quote(task.chatType)),\
-            "attempt":\(task.attempt),"context":\(task.context),"messages":\(task.messages)}
+            "attempt":\(task.attempt),"context":\(task.context),\
+            "group_context":\(task.groupContext),"messages":\(task.messages)}
 
             """
     }

@@ -1,0 +1,106 @@
+import Foundation
+import Lark
+import Postgres
+import TestSupport
+import Testing
+
+@testable import Gateway
+
+@Suite("What was said in a group before")
+struct GroupContextTests {
+    private static let now: Int64 = 1_780_000_000_000
+
+    private func listed(
+        _ id: String, _ text: String = "hi", thread: String? = nil, age: Int64 = 1_000, type: String = "text",
+        from: String = "user", deleted: Bool = false
+    ) throws -> ListedMessage {
+        var json: [String: Any] = [
+            "message_id": id, "msg_type": type, "create_time": "\(Self.now - age)", "deleted": deleted,
+            "sender": ["id": "ou_\(id)", "id_type": "open_id", "sender_type": from],
+            "body": ["content": #"{"text":\#(try quoted(text))}"#],
+            "mentions": [["key": "@_user_1", "id": "ou_x", "id_type": "open_id", "name": "Tom"]],
+        ]
+        json["thread_id"] = thread
+        let data = try JSONSerialization.data(withJSONObject: json)
+        return try #require(JSONValue(parsing: data).flatMap(ListedMessage.init))
+    }
+
+    private func quoted(_ text: String) throws -> String {
+        String(decoding: try JSONSerialization.data(withJSONObject: text, options: .fragmentsAllowed), as: UTF8.self)
+    }
+
+    private func asked(thread: String = "") -> InboundMessage {
+        var message = Fixture.message("om_asked", chat: "oc_1", thread: thread, type: .group)
+        message.sentAtMilliseconds = Self.now
+        return message
+    }
+
+    @Test(
+        "E7: the last twenty before it, the oldest first: not the message itself, nothing later, withdrawn, old or of the system"
+    )
+    func selection() throws {
+        var messages = try (1...30).map { try listed("om_\($0)", "text \($0)", age: Int64($0) * 1_000) }
+        messages.append(try listed("om_asked", age: 0))
+        messages.append(try listed("om_later", age: -1_000))
+        messages.append(try listed("om_gone", age: 500, deleted: true))
+        messages.append(try listed("om_system", age: 500, type: "system"))
+        messages.append(try listed("om_old", age: 86_400_000))
+        let selected = GroupContext.select(messages.shuffled(), before: asked())
+        #expect(selected.map(\.messageID) == (1...20).reversed().map { "om_\($0)" })
+    }
+
+    @Test("E7: in a topic that topic's alone; in the group what stands in no topic; without any, nothing")
+    func topics() throws {
+        let messages = [
+            try listed("om_1"), try listed("om_2", thread: "omt_1"), try listed("om_3", thread: "omt_2"),
+        ]
+        #expect(GroupContext.select(messages, before: asked()).map(\.messageID) == ["om_1"])
+        #expect(GroupContext.select(messages, before: asked(thread: "omt_1")).map(\.messageID) == ["om_2"])
+        #expect(GroupContext.select(messages, before: asked(thread: "omt_9")).isEmpty)
+    }
+
+    @Test("its size is bounded, and people and bots are told apart")
+    func size() throws {
+        let long = try (1...20).map {
+            try listed("om_\($0)", String(repeating: "語", count: 5_000), age: Int64($0) * 1_000, from: "app")
+        }
+        let selected = GroupContext.select(long, before: asked())
+        #expect((5...8).contains(selected.count))
+        let json = try #require(JSONValue(parsing: GroupContext.json(selected)))
+        #expect(json.array.allSatisfy { ($0["content"].string?.utf8.count ?? 0) <= GroupContext.maxTextBytes + 3 })
+        #expect(json.array.allSatisfy { $0["from"].string == "bot" })
+        let one = try listed("om_1", "@_user_1 look")
+        #expect(
+            GroupContext.json([one])
+                == #"[{"content":"@Tom look","created_at":"2026-05-28T20:26:39.000Z","from":"user","lark_message_id":"om_1","sender":"ou_om_1"}]"#
+        )
+    }
+
+    @Test("what is no message is left out")
+    func garbage() {
+        for text in [
+            "{}", "[]", "1", #"{"message_id":""}"#, #"{"message_id":"om","create_time":"soon"}"#,
+            #"{"message_id":"om"}"#,
+        ] {
+            #expect(JSONValue(parsing: text).flatMap(ListedMessage.init) == nil, "\(text)")
+        }
+    }
+
+    @Test("the run of the message gets it, once; a later run does not, nor one that another replica's lease asks for")
+    func claiming() async throws {
+        let fixture = try await Fixture()
+        let first = try await fixture.ingest(Fixture.message("om_1", type: .group))[0]
+        let session = try #require(first.session)
+        let context = #"[{"content": "before"}]"#
+        try await fixture.repository.put(context, of: session, at: 1, under: fixture.lease)
+        let stranger = Lease(installation: fixture.lease.installation, generation: 7)
+        try await fixture.repository.put("[]", of: session, at: 1, under: stranger)
+        try await fixture.flush(session)
+        let task = try #require(try await fixture.claim())
+        #expect(task.groupContext == context)
+        try await fixture.repository.completeTask(task.id, worker: "w1", reply: "yes")
+        try await fixture.ingest(Fixture.message("om_2", type: .group))
+        try await fixture.flush(session)
+        #expect(try await fixture.claim()?.groupContext == "[]")
+    }
+}
