@@ -100,7 +100,7 @@ package final class Gateway: Sendable {
         let dispatcher = Dispatcher(
             batcher: batcher, outboxHasWork: outboxHasWork, logger: logger, metrics: metrics,
             windowOpened: { row, session, position in
-                typing.lookNow()
+                typing.windowOpened(by: row, in: session, at: position)
                 context.windowOpened(by: row, in: session, at: position)
             },
             fenced: { fenced.continuation.yield($0) },

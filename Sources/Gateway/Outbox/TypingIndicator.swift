@@ -1,4 +1,5 @@
 import AsyncRuntime
+import Foundation
 import Lark
 
 /// Shows under the message that opened a window that the agent is at work, until its answer is there. What goes wrong here
@@ -9,7 +10,6 @@ final class TypingIndicator: Sendable {
     private let holder: String
     private let outages: OutageLog
     private let logger: Logger
-    /// Rung when a sign may be wanted, or be over.
     private let mayHaveWork = Doorbell()
     private let state = Mutex(State())
 
@@ -23,14 +23,17 @@ final class TypingIndicator: Sendable {
     }
 
     private static let emoji = "Typing"
-    private static let atOnce = 16
+    /// Windows that open while so many calls are under way get no sign.
+    private static let atOnce = 32
     private static let pollEvery: Duration = .seconds(1)
-    /// While there is no sign; one of another replica may have become ours.
+    /// While there is no sign.
     private static let restEvery: Duration = .seconds(30)
     private static let mostAttempts = 6
     /// How long an answer waits for its sign to be gone.
     private static let patience: Duration = .milliseconds(500)
     private static let refusalLasts: Duration = .seconds(600)
+    /// A message that comes this late, after an outage, gets none.
+    private static let oldest: Duration = .seconds(120)
 
     init(
         repository: Repository, apps: @escaping @Sendable (InstallationID) -> OpenAPIClient?, holder: String,
@@ -43,12 +46,52 @@ final class TypingIndicator: Sendable {
         self.logger = logger
     }
 
+    // MARK: Putting signs
+
+    /// Returns at once.
+    func windowOpened(by row: IngestRow, in session: SessionKey, at position: Int64) {
+        guard Self.isFresh(row.message, now: Date()), let app = apps(session.installation),
+            !isRefused(session.installation), begin(session, unlessBusy: true)
+        else { return }
+        Task {
+            await put(row, app, session, position)
+            finish(session)
+        }
+    }
+
+    static func isFresh(_ message: InboundMessage, now: Date) -> Bool {
+        guard let sent = message.sentAtMilliseconds else { return true }
+        return now.timeIntervalSince1970 - Double(sent) / 1000 < oldest.seconds
+    }
+
+    private func put(_ row: IngestRow, _ app: OpenAPIClient, _ session: SessionKey, _ position: Int64) async {
+        do {
+            // Before the call: what becomes of us meanwhile must not leave a sign that nobody knows of.
+            guard
+                let sign = try await repository.beginTyping(
+                    under: row.message.messageID, of: session, at: position, under: row.lease)
+            else { return }
+            lookNow()
+            do {
+                try await repository.keep(sign, reactionID: app.addReaction(Self.emoji, to: sign.messageID))
+            } catch let error as OpenAPIError {
+                await failed(sign, error)
+            }
+            outages.succeeded("keep_typing")
+        } catch {
+            outages.failed("keep_typing", error)
+        }
+    }
+
+    // MARK: Taking them away
+
+    /// Signs may be there, or be over.
     func lookNow() {
         state.withLock { $0.isBusy = true }
         mayHaveWork.ring()
     }
 
-    /// Until the task is cancelled.
+    /// Takes away what is over, until the task is cancelled.
     func run() async {
         while !Task.isCancelled {
             do {
@@ -60,6 +103,8 @@ final class TypingIndicator: Sendable {
             }
             let isBusy = state.withLock { $0.isBusy }
             await mayHaveWork.wait(atMost: isBusy ? Self.pollEvery : Self.restEvery)
+            // A ring for each window that opens is one look.
+            if isBusy { try? await Task.sleep(for: Self.patience) }
         }
     }
 
@@ -69,7 +114,7 @@ final class TypingIndicator: Sendable {
         while true {
             let signs = try await repository.takeTyping(holder: holder, limit: Self.atOnce)
             await withDiscardingTaskGroup { group in
-                for sign in signs { group.addTask { await self.carryOut(sign) } }
+                for sign in signs { group.addTask { await self.take(sign) } }
             }
             if signs.count < Self.atOnce { break }
         }
@@ -84,10 +129,8 @@ final class TypingIndicator: Sendable {
             try? await Task.sleep(for: .milliseconds(10))
         }
         let work = Task {
-            guard let signs = try? await repository.takeTyping(holder: holder, limit: Self.atOnce, of: session) else {
-                return
-            }
-            for sign in signs { await carryOut(sign) }
+            let signs = try? await repository.takeTyping(holder: holder, limit: Self.atOnce, of: session)
+            for sign in signs ?? [] { await take(sign) }
         }
         await withTaskGroup(of: Void.self) { group in
             group.addTask { await work.value }
@@ -98,42 +141,44 @@ final class TypingIndicator: Sendable {
         }
     }
 
-    private func carryOut(_ sign: TypingSign) async {
-        state.withLock { $0.underWay[sign.session, default: 0] += 1 }
-        defer {
-            state.withLock { state in
-                let left = (state.underWay[sign.session] ?? 1) - 1
-                state.underWay[sign.session] = left > 0 ? left : nil
-            }
-        }
-        guard let app = apps(sign.session.installation), !isRefused(sign.session.installation) else {
-            // Not there, and not to be: nothing to remember.
-            if sign.reactionID == nil { await forget(sign) }
-            return
-        }
+    private func take(_ sign: TypingSign) async {
+        guard let app = apps(sign.session.installation), !isRefused(sign.session.installation) else { return }
+        _ = begin(sign.session, unlessBusy: false)
+        defer { finish(sign.session) }
         do {
+            // One that may be there is put there once more, which tells its id.
             var reaction = sign.reactionID
-            if reaction == nil {
-                let id = try await app.addReaction(Self.emoji, to: sign.messageID)
-                reaction = id
-                if !sign.isOver { return try await repository.keep(sign, reactionID: id) }
-            }
+            if reaction == nil { reaction = try await app.addReaction(Self.emoji, to: sign.messageID) }
             if let reaction { try await app.removeReaction(reaction, from: sign.messageID) }
             await forget(sign)
         } catch let error as OpenAPIError {
-            logger.log(.typingFailed(sign, error))
-            switch error.remedy {
-            case .retry, .renewToken:
-                // It may be there: it is taken away later. What is not gone after so many attempts is left.
-                if sign.isOver, sign.attempts >= Self.mostAttempts { await forget(sign) }
-            case .giveUp, .sendAsText, .sendToChat:
-                if error.isMissingPermission {
-                    state.withLock { $0.refused[sign.session.installation] = .now + Self.refusalLasts }
-                }
-                await forget(sign)
-            }
+            await failed(sign, error)
         } catch {
-            guard !Task.isCancelled else { return }
+            // Cancelled: the row stays.
+            return
+        }
+    }
+
+    // MARK: What goes wrong
+
+    private func failed(_ sign: TypingSign, _ error: OpenAPIError) async {
+        logger.log(.typingFailed(sign, error))
+        switch error.remedy {
+        case .retry, .renewToken:
+            // It may be there: it is taken away later. What is not gone after so many attempts is left.
+            if sign.attempts >= Self.mostAttempts { await forget(sign) }
+        case .giveUp, .sendAsText, .sendToChat:
+            if error.isMissingPermission {
+                state.withLock { $0.refused[sign.session.installation] = .now + Self.refusalLasts }
+            }
+            await forget(sign)
+        }
+    }
+
+    private func forget(_ sign: TypingSign) async {
+        do {
+            try await repository.end(sign)
+        } catch {
             outages.failed("keep_typing", error)
         }
     }
@@ -146,12 +191,18 @@ final class TypingIndicator: Sendable {
         }
     }
 
-    private func forget(_ sign: TypingSign) async {
-        do {
-            try await repository.end(sign)
-            outages.succeeded("keep_typing")
-        } catch {
-            outages.failed("keep_typing", error)
+    private func begin(_ session: SessionKey, unlessBusy: Bool) -> Bool {
+        state.withLock { state in
+            guard !unlessBusy || state.underWay.count < Self.atOnce else { return false }
+            state.underWay[session, default: 0] += 1
+            return true
+        }
+    }
+
+    private func finish(_ session: SessionKey) {
+        state.withLock { state in
+            let left = (state.underWay[session] ?? 1) - 1
+            state.underWay[session] = left > 0 ? left : nil
         }
     }
 }

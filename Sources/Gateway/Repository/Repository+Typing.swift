@@ -1,19 +1,33 @@
 import Postgres
 
-/// A sign under a message that the agent is at work, taken for putting it there or taking it away.
+/// A sign under a message that the agent is at work.
 struct TypingSign: Sendable {
     let session: SessionKey
     let position: Int64
     let messageID: String
-    /// nil: not there; or it was asked for, and nobody heard the answer.
+    /// nil: it was asked for, and nobody heard the answer.
     let reactionID: String?
-    /// This one included.
+    /// To take it away, this one included.
     let attempts: Int
-    /// To be taken away.
-    let isOver: Bool
 }
 
 extension Repository {
+    /// Remembers a sign that is about to be put under a message.
+    /// - Returns: nil where there is to be none: the agent is away, or the lease is another's.
+    func beginTyping(
+        under message: String, of session: SessionKey, at position: Int64, under lease: Lease
+    ) async throws -> TypingSign? {
+        let rows = try await run(
+            SQL.beginTyping,
+            [
+                .int(session.installation.rawValue), .int(session.session), .int(position), .text(message),
+                .int(lease.generation),
+            ])
+        guard !rows.isEmpty else { return nil }
+        return TypingSign(session: session, position: position, messageID: message, reactionID: nil, attempts: 0)
+    }
+
+    /// Takes signs that are over.
     /// - Parameter session: nil: of every session of the holder's installations.
     func takeTyping(holder: String, limit: Int, of session: SessionKey? = nil) async throws -> [TypingSign] {
         try await run(
@@ -27,8 +41,7 @@ extension Repository {
                     installation: InstallationID(rawValue: try row.value("installation_id")),
                     session: try row.value("session_id")),
                 position: try row.value("position"), messageID: try row.value("lark_message_id"),
-                reactionID: try row.optional("reaction_id"), attempts: try row.value("attempts"),
-                isOver: try row.value("is_over"))
+                reactionID: try row.optional("reaction_id"), attempts: try row.value("attempts"))
         }
     }
 

@@ -39,6 +39,7 @@ enum SQL {
     static let retryOutbox = statement("retry_outbox", PackageResources.retry_outbox_sql)
     static let dropOutbox = statement("drop_outbox", PackageResources.drop_outbox_sql)
     static let putContext = statement("put_context", PackageResources.put_context_sql)
+    static let beginTyping = statement("begin_typing", PackageResources.begin_typing_sql)
     static let takeTyping = statement("take_typing", PackageResources.take_typing_sql)
     static let keepTyping = statement("keep_typing", PackageResources.keep_typing_sql)
     static let endTyping = statement("end_typing", PackageResources.end_typing_sql)

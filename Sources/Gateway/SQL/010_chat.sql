@@ -113,14 +113,14 @@ CREATE TABLE gateway.group_context (
 );
 
 -- The sign under a message that the agent is at work: put there when a window opens, taken away when nothing waits for the
--- session's agent any more.
+-- session's agent any more. The gateway writes it by itself, not with the message: a sign is worth no delay of an ack.
 CREATE TABLE gateway.typing (
     installation_id bigint NOT NULL,
     session_id bigint NOT NULL,
     position bigint NOT NULL,
     lark_message_id text NOT NULL,
-    reaction_id text,                               -- NULL: not put there, or nobody knows
-    attempts int NOT NULL DEFAULT 0,
+    reaction_id text,                               -- NULL: asked for, and nobody heard the answer
+    attempts int NOT NULL DEFAULT 0,                -- to take it away
     next_attempt_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (installation_id, session_id, position)
 );
@@ -138,43 +138,34 @@ LANGUAGE sql STABLE AS $$
                     WHERE t.installation_id = p_installation AND t.session_id = p_session AND t.status = 'queued')))
 $$;
 
--- Takes what is to be put under messages (is_over false) or taken away from them (true), of the installations that the
--- holder owns, or of one session. What was asked for once and has no reaction_id may be there all the same.
+-- Takes the signs that are over, of the installations that the holder owns, or of one session.
 CREATE FUNCTION gateway.take_typing(
     p_holder text, p_limit int, p_installation bigint DEFAULT NULL, p_session bigint DEFAULT NULL
 ) RETURNS TABLE (
-    installation_id bigint, session_id bigint, "position" bigint, lark_message_id text, reaction_id text, attempts int,
-    is_over boolean
+    installation_id bigint, session_id bigint, "position" bigint, lark_message_id text, reaction_id text, attempts int
 ) LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 BEGIN
     RETURN QUERY
-    WITH due AS (
-        SELECT t.installation_id, t.session_id, t.position,
-            gateway.is_typing_over(t.installation_id, t.session_id, t.position) AS is_over
-        FROM gateway.typing t
+    WITH over AS (
+        SELECT t.installation_id, t.session_id, t.position FROM gateway.typing t
         JOIN gateway.installation i ON i.id = t.installation_id
         WHERE i.lease_holder = p_holder
             AND (p_session IS NULL OR (t.installation_id = p_installation AND t.session_id = p_session))
+            -- Who is about to send the answer does not wait for the next attempt.
+            AND (t.next_attempt_at <= clock_timestamp() OR p_session IS NOT NULL)
+            AND gateway.is_typing_over(t.installation_id, t.session_id, t.position)
     ), locked AS (
-        SELECT t.installation_id, t.session_id, t.position, d.is_over FROM gateway.typing t
-        JOIN due d ON d.installation_id = t.installation_id AND d.session_id = t.session_id AND d.position = t.position
-        -- What is to be taken away is looked at again by who sends the answer, whatever an attempt before has said.
-        WHERE t.attempts = 0
-            OR (d.is_over AND (t.next_attempt_at <= clock_timestamp() OR t.attempts = 1 OR p_session IS NOT NULL))
+        SELECT t.installation_id, t.session_id, t.position FROM gateway.typing t
+        JOIN over o ON o.installation_id = t.installation_id AND o.session_id = t.session_id AND o.position = t.position
         ORDER BY t.installation_id, t.session_id, t.position LIMIT p_limit
         FOR UPDATE OF t SKIP LOCKED
-    ), never_there AS (
-        DELETE FROM gateway.typing t USING locked l
-        WHERE l.is_over AND t.attempts = 0 AND t.installation_id = l.installation_id AND t.session_id = l.session_id
-            AND t.position = l.position
     )
     UPDATE gateway.typing t
     SET attempts = t.attempts + 1, next_attempt_at = clock_timestamp() + interval '15 seconds'
     FROM locked l
     WHERE t.installation_id = l.installation_id AND t.session_id = l.session_id AND t.position = l.position
-        AND NOT (l.is_over AND t.attempts = 0)
-    RETURNING t.installation_id, t.session_id, t.position, t.lark_message_id, t.reaction_id, t.attempts, l.is_over;
+    RETURNING t.installation_id, t.session_id, t.position, t.lark_message_id, t.reaction_id, t.attempts;
 END $$;
 
 -- As before (007_set_based.sql), and: p_command, NULL where a batch has none: what each message commands; p_title and
@@ -207,8 +198,6 @@ DECLARE
     v_uncovered boolean[];
     -- How many of its messages the last one is that a run has to answer; NULL: none is.
     v_last bigint[];
-    -- Whether a window was opened for it.
-    v_opened boolean[];
     v_now timestamptz;
 BEGIN
     -- The fence: a takeover waits here for us, or we see its generation.
@@ -332,37 +321,11 @@ BEGIN
         LEFT JOIN LATERAL (SELECT t.id FROM gateway.agent_task t WHERE t.installation_id = d.installation
             AND t.session_id = d.session AND t.status = 'queued' LIMIT 1) t ON true;
 
-        WITH opened AS (
-            INSERT INTO gateway.pending_run (installation_id, session_id, first_at, due_at)
-            SELECT d.installation, d.session, v_now, v_now + p_silence
-            FROM unnest(v_installations, v_sessions, v_uncovered) AS d (installation, session, uncovered)
-            WHERE d.uncovered
-            ON CONFLICT DO NOTHING
-            RETURNING installation_id, session_id
-        )
-        SELECT array_agg(d.is_new ORDER BY d.installation, d.session) INTO v_opened
-        FROM (SELECT u.installation, u.session, bool_or(u.is_new) AS is_new
-              FROM (SELECT d.installation, d.session, false AS is_new
-                    FROM unnest(v_installations, v_sessions) AS d (installation, session)
-                    UNION ALL
-                    SELECT o.installation_id, o.session_id, true FROM opened o) u
-              GROUP BY u.installation, u.session) d;
-
-        IF true = ANY (v_opened) THEN
-            INSERT INTO gateway.typing (installation_id, session_id, position, lark_message_id)
-            SELECT m.installation, m.session, m.position, m.message_id
-            FROM (SELECT DISTINCT ON (r.slot) r.installation, r.session, v_before[r.slot] + r.nth AS position, r.message_id
-                  FROM unnest(p_installation, v_session, v_slot, v_nth, p_message_id, p_sent_at_ms, p_command, p_content)
-                      AS r (installation, session, slot, nth, message_id, sent_at_ms, command, content)
-                  WHERE r.session IS NOT NULL AND v_opened[r.slot]
-                      -- One that comes late, after an outage, gets none.
-                      AND r.sent_at_ms > extract(epoch FROM v_now - interval '2 minutes') * 1000
-                      AND gateway.is_answered_by_runs(r.command, r.content)
-                  ORDER BY r.slot, r.nth) m
-            JOIN gateway.installation i ON i.id = m.installation
-            JOIN gateway.agent a ON a.id = i.agent_id AND a.runtime_id IS NOT NULL AND a.archived_at IS NULL
-            ON CONFLICT DO NOTHING;
-        END IF;
+        INSERT INTO gateway.pending_run (installation_id, session_id, first_at, due_at)
+        SELECT d.installation, d.session, v_now, v_now + p_silence
+        FROM unnest(v_installations, v_sessions, v_uncovered) AS d (installation, session, uncovered)
+        WHERE d.uncovered
+        ON CONFLICT DO NOTHING;
 
         IF p_command IS NOT NULL THEN
             PERFORM gateway.run_command(r.installation, r.session, v_before[r.slot] + r.nth, r.message_id, r.sender,
