@@ -15,7 +15,7 @@ struct Housekeeping: Sendable {
     let metrics: Metrics
 
     private static let pruneEvery: Duration = .seconds(3600)
-    private static let measureEvery: Duration = .seconds(5)
+    private static let measureEvery: Duration = .seconds(10)
     private static let retryAfter: Duration = .seconds(5)
 
     /// Until the task is cancelled. Pruning may take long, and holds up no sweep.

@@ -59,8 +59,11 @@ struct MessageWayTests {
         await stage.simulator.repeatDelivery(of: issue)
         #expect(await stage.acked(issue, [200, 200]))
         await stage.say("/help")
-        await stage.say("/status")
-        let answers = await stage.sent(3).map(\.content)
+        _ = await stage.sent(2)
+        await stage.say("/status", in: "oc_group", type: "group", mention: true)
+        let sent = await stage.sent(3)
+        #expect(sent.last?.replyTo != nil, "in a group it answers the message")
+        let answers = sent.map(\.content)
         for (answer, words) in zip(
             answers, ["Created ACME-1: It broke &#60;at id=all", "**/issue** TITLE", "I am here."])
         {
@@ -72,7 +75,7 @@ struct MessageWayTests {
         await stage.say("hello")
         #expect(await stage.sent(4).last?.content == #"{"text":"\"context\":0 \"content\": \"hello\" "}"#)
         await stage.say("/new again")
-        #expect(await stage.sent(5).last?.content == #"{"text":"\"context\":6 \"content\": \"again\" "}"#)
+        #expect(await stage.sent(5).last?.content == #"{"text":"\"context\":5 \"content\": \"again\" "}"#)
         await stage.say("/new")
         #expect(await stage.sent(6).last?.content.contains("A fresh start") == true)
         #expect(

@@ -16,6 +16,8 @@ final class TypingIndicator: Sendable {
     private struct State {
         /// There may be signs.
         var isBusy = true
+        /// Grows when there may be more.
+        var rings = 0
         /// Apps that may not react: not asked again until then.
         var refused: [InstallationID: ContinuousClock.Instant] = [:]
         /// How many calls about a session's signs are under way.
@@ -87,7 +89,10 @@ final class TypingIndicator: Sendable {
 
     /// Signs may be there, or be over.
     func lookNow() {
-        state.withLock { $0.isBusy = true }
+        state.withLock { state in
+            state.isBusy = true
+            state.rings += 1
+        }
         mayHaveWork.ring()
     }
 
@@ -109,8 +114,7 @@ final class TypingIndicator: Sendable {
     }
 
     private func look() async throws {
-        // Before we look: what comes meanwhile counts.
-        state.withLock { $0.isBusy = false }
+        let rings = state.withLock { $0.rings }
         while true {
             let signs = try await repository.takeTyping(holder: holder, limit: Self.atOnce)
             await withDiscardingTaskGroup { group in
@@ -118,7 +122,9 @@ final class TypingIndicator: Sendable {
             }
             if signs.count < Self.atOnce { break }
         }
-        if try await repository.countTyping(holder: holder) > 0 { state.withLock { $0.isBusy = true } }
+        let count = try await repository.countTyping(holder: holder)
+        // What came meanwhile counts.
+        state.withLock { $0.isBusy = count > 0 || $0.rings != rings }
     }
 
     /// Takes a session's sign away before its answer is sent, if that goes quickly.
