@@ -8,18 +8,12 @@ final class ContextFetcher: Sendable {
     private let repository: Repository
     private let apps: @Sendable (InstallationID) -> OpenAPIClient?
     private let logger: Logger
-    private let state = Mutex(State())
-
-    private struct State {
-        var underWay = 0
-        /// Apps that may not read: not asked again until then.
-        var refused: [InstallationID: ContinuousClock.Instant] = [:]
-    }
+    private let refused = RefusedApps()
+    private let underWay = InFlight()
 
     /// What comes while so many are under way goes without.
     private static let atOnce = 32
     private static let patience: Duration = .seconds(2)
-    private static let refusalLasts: Duration = .seconds(600)
 
     init(repository: Repository, apps: @escaping @Sendable (InstallationID) -> OpenAPIClient?, logger: Logger) {
         self.repository = repository
@@ -29,20 +23,13 @@ final class ContextFetcher: Sendable {
 
     /// Returns at once.
     func windowOpened(by row: IngestRow, in session: SessionKey, at position: Int64) {
-        guard row.message.chatType == .group, let app = apps(session.installation) else { return }
-        let mayBegin = state.withLock { state in
-            if let until = state.refused[session.installation] {
-                guard until <= .now else { return false }
-                state.refused[session.installation] = nil
-            }
-            guard state.underWay < Self.atOnce else { return false }
-            state.underWay += 1
-            return true
-        }
-        guard mayBegin else { return }
+        guard row.message.chatType == .group, let app = apps(session.installation),
+            !refused.contains(session.installation), underWay.count < Self.atOnce
+        else { return }
+        underWay.begin()
         Task {
             await fetch(row, app, session, position)
-            state.withLock { $0.underWay -= 1 }
+            underWay.end()
         }
     }
 
@@ -56,7 +43,7 @@ final class ContextFetcher: Sendable {
             try await repository.put(GroupContext.json(context), of: session, at: position, under: row.lease)
         } catch {
             if let error = error as? OpenAPIError, error.isMissingPermission {
-                state.withLock { $0.refused[session.installation] = .now + Self.refusalLasts }
+                refused.insert(session.installation)
                 logger.log(.contextFailed(session, error, isRefused: true))
             } else {
                 logger.log(.contextFailed(session, error, isRefused: false))

@@ -11,6 +11,7 @@ final class TypingIndicator: Sendable {
     private let outages: OutageLog
     private let logger: Logger
     private let mayHaveWork = Doorbell()
+    private let refused = RefusedApps()
     private let state = Mutex(State())
 
     private struct State {
@@ -18,8 +19,6 @@ final class TypingIndicator: Sendable {
         var isBusy = true
         /// Grows when there may be more.
         var rings = 0
-        /// Apps that may not react: not asked again until then.
-        var refused: [InstallationID: ContinuousClock.Instant] = [:]
         /// How many calls about a session's signs are under way.
         var underWay: [SessionKey: Int] = [:]
     }
@@ -33,7 +32,6 @@ final class TypingIndicator: Sendable {
     private static let mostAttempts = 6
     /// How long an answer waits for its sign to be gone.
     private static let patience: Duration = .milliseconds(500)
-    private static let refusalLasts: Duration = .seconds(600)
     /// A message that comes this late, after an outage, gets none.
     private static let oldest: Duration = .seconds(120)
 
@@ -53,7 +51,7 @@ final class TypingIndicator: Sendable {
     /// Returns at once.
     func windowOpened(by row: IngestRow, in session: SessionKey, at position: Int64) {
         guard Self.isFresh(row.message, now: Date()), let app = apps(session.installation),
-            !isRefused(session.installation), begin(session, unlessBusy: true)
+            !refused.contains(session.installation), begin(session, unlessBusy: true)
         else { return }
         Task {
             await put(row, app, session, position)
@@ -148,7 +146,7 @@ final class TypingIndicator: Sendable {
     }
 
     private func take(_ sign: TypingSign) async {
-        guard let app = apps(sign.session.installation), !isRefused(sign.session.installation) else { return }
+        guard let app = apps(sign.session.installation), !refused.contains(sign.session.installation) else { return }
         _ = begin(sign.session, unlessBusy: false)
         defer { finish(sign.session) }
         do {
@@ -174,9 +172,7 @@ final class TypingIndicator: Sendable {
             // It may be there: it is taken away later. What is not gone after so many attempts is left.
             if sign.attempts >= Self.mostAttempts { await forget(sign) }
         case .giveUp, .sendAsText, .sendToChat:
-            if error.isMissingPermission {
-                state.withLock { $0.refused[sign.session.installation] = .now + Self.refusalLasts }
-            }
+            if error.isMissingPermission { refused.insert(sign.session.installation) }
             await forget(sign)
         }
     }
@@ -186,14 +182,6 @@ final class TypingIndicator: Sendable {
             try await repository.end(sign)
         } catch {
             outages.failed("keep_typing", error)
-        }
-    }
-
-    private func isRefused(_ installation: InstallationID) -> Bool {
-        state.withLock { state in
-            guard let until = state.refused[installation] else { return false }
-            if until <= .now { state.refused[installation] = nil }
-            return until > .now
         }
     }
 
