@@ -30,11 +30,13 @@ package enum ChildProcess {
     ///   away, so that the child never blocks.
     /// - Parameter deadline: then, or when the task is cancelled, the child's process group gets SIGTERM, and SIGKILL
     ///   5 s later.
+    /// - Parameter received: called with each piece of output as it comes, also beyond the limit.
     /// - Parameter started: called with the child's process id.
     /// - Throws: `SpawnError`, `DeadlineExceeded`, `CancellationError`.
     package static func run(
         _ executable: String, _ arguments: [String], environment: [String: String]? = nil, input: Data = Data(),
         collectsOutput: Bool = true, outputLimit: Int = 16 << 20, deadline: Deadline,
+        received: @escaping @Sendable (ArraySlice<UInt8>) -> Void = { _ in },
         started: @Sendable (pid_t) -> Void = { _ in }
     ) async throws -> ChildProcessResult {
         let stdin = try Pipe()
@@ -56,8 +58,8 @@ package enum ChildProcess {
 
         let ended = AsyncEvent()
         async let status = wait(for: pid, ended)
-        async let output = collect(stdout?.read, limit: outputLimit)
-        async let errorOutput = collect(stderr?.read, limit: outputLimit)
+        async let output = collect(stdout?.read, limit: outputLimit, received)
+        async let errorOutput = collect(stderr?.read, limit: outputLimit) { _ in }
         feed(input, to: stdin.write)
 
         await withTaskGroup(of: Void.self) { group in
@@ -172,7 +174,9 @@ package enum ChildProcess {
         }
     }
 
-    private static func collect(_ descriptor: Int32?, limit: Int) async -> Data {
+    private static func collect(
+        _ descriptor: Int32?, limit: Int, _ received: @Sendable (ArraySlice<UInt8>) -> Void
+    ) async -> Data {
         guard let descriptor else { return Data() }
         let readiness = prepare(descriptor)
         defer {
@@ -184,6 +188,7 @@ package enum ChildProcess {
         while true {
             let count = read(descriptor, &buffer, buffer.count)
             if count > 0 {
+                received(buffer[..<count])
                 if data.count < limit { data.append(contentsOf: buffer[..<min(count, limit - data.count)]) }
             } else if count < 0, errno == EAGAIN {
                 await waitShielded(readiness, for: .read)

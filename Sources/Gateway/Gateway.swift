@@ -118,11 +118,16 @@ package final class Gateway: Sendable {
                 repository: repository, apps: { hub.api(of: $0) }, pacer: pacer, answering: { await typing.clear($0) }),
             pacer: pacer,
             holder: identity.name, hasWork: outboxHasWork, outages: outages, logger: logger, metrics: metrics)
+        let hasProgress = Doorbell()
+        let progress = ProgressCards(
+            repository: repository, apps: { hub.api(of: $0) }, pacer: pacer, holder: identity.name,
+            hasWork: hasProgress, outages: outages, logger: logger)
         let housekeeping = Housekeeping(
             repository: repository, leases: leases, batcher: batcher, outboxHasWork: outboxHasWork, lookNow: lookNow,
             outages: outages, logger: logger, metrics: metrics)
         let listener = Listener(
-            url: settings.databaseURL, channels: ["gateway_outbox", "gateway_installation", "gateway_window"])
+            url: settings.databaseURL,
+            channels: ["gateway_outbox", "gateway_installation", "gateway_window", "gateway_progress"])
 
         self.hub.withLock { $0 = hub }
         let hubTask = Task { await hub.run() }
@@ -130,6 +135,7 @@ package final class Gateway: Sendable {
         let sideTasks = [
             Task { await housekeeping.run() },
             Task { await typing.run() },
+            Task { await progress.run() },
             Task { for await lease in fenced.stream { await hub.lose(lease, reason: "the database refused it") } },
             Task {
                 await listener.run { event in
@@ -143,6 +149,7 @@ package final class Gateway: Sendable {
                         switch notification.channel {
                         case "gateway_outbox": outboxHasWork.ring()
                         case "gateway_window": lookNow.ring()
+                        case "gateway_progress": hasProgress.ring()
                         default: hub.lookNow()
                         }
                     case .lost(let error, _): outages.failed("listen", error)

@@ -52,6 +52,9 @@ package actor LarkSimulator {
     /// Reactions that stand under messages.
     package private(set) var reactions: Set<String> = []
     private var reactionFaults: [APIFault] = []
+    /// What cards were changed to, and when.
+    package private(set) var updates: [(messageID: String, content: String)] = []
+    package private(set) var updatedAt: [ContinuousClock.Instant] = []
     private var history: [HistoricMessage] = []
     private var historyFaults: [APIFault] = []
     /// `+om_1` where a reaction was put under om_1, `-om_1` where it was taken away, `sent` for each message of a bot.
@@ -405,6 +408,9 @@ package actor LarkSimulator {
         if path.count >= 5, path.starts(with: ["im", "v1", "messages"]), path[4] == "reactions" {
             return react(request.method, message: path[3], reaction: path.count > 5 ? path[5] : nil, by: app)
         }
+        if request.method == "PATCH", path.starts(with: ["im", "v1", "messages"]), path.count == 4 {
+            return update(path[3], body?["content"].string ?? "")
+        }
         if request.method == "GET", path == ["im", "v1", "messages"] { return await list(request.query) }
         guard request.method == "POST", path.starts(with: ["im", "v1", "messages"]), let body else {
             return Self.json(["code": 404, "msg": "the simulator does not know this call"], status: 404)
@@ -420,6 +426,16 @@ package actor LarkSimulator {
             return answer
         }
         return store(body, request.query["receive_id_type"] ?? "", replyTo: replyTo, app)
+    }
+
+    private func update(_ messageID: String, _ content: String) -> HTTPResponse {
+        guard sent.contains(where: { $0.messageID == messageID && $0.type == "interactive" }) else {
+            return Self.json(["code": 230_001, "msg": "no such card"], status: 400)
+        }
+        updates.append((messageID, content))
+        updatedAt.append(.now)
+        changed()
+        return Self.json(["code": 0, "msg": "success"])
     }
 
     private func list(_ query: [String: String]) async -> HTTPResponse {

@@ -155,4 +155,47 @@ struct OutboxWayTests {
         #expect(await stage.simulator.reactions.isEmpty)
         await stage.end(worker, daemon)
     }
+
+    // MARK: Progress
+
+    @Test("what a command says of its progress is one card in the chat, changed in place at most once a second")
+    func progress() async throws {
+        let stage = try await Stage()
+        let daemon = try await stage.start(stage.configuration())
+        let worker = try await stage.startWorker(
+            """
+            for n in 1 2 3 4 5 6; do echo "{\\"progress\\": \\"step $n of <6>\\"}"; sleep 0.4; done; sleep 1.5; echo done
+            """)
+        await stage.say("work")
+        #expect(await stage.sent(1).first?.content.contains("step 1 of &#60;6&#62;") == true)
+        _ = await stage.sent(2)
+        #expect(await stage.simulator.sentMessages.last?.content == #"{"text":"done"}"#)
+        let updates = await stage.simulator.updates
+        let card = try #require(await stage.simulator.sentMessages.first?.messageID)
+        #expect((2...3).contains(updates.count), "\(updates)")
+        #expect(updates.allSatisfy { $0.messageID == card })
+        #expect(updates.last?.content.contains("step 6") == true)
+        let times = await stage.simulator.updatedAt
+        #expect(zip(times, times.dropFirst()).allSatisfy { $0.duration(to: $1) > .milliseconds(900) })
+        // Nothing of it is kept, and none of it is a message of the session.
+        let isGone = try await eventually(within: .seconds(40)) {
+            try await stage.rows("SELECT count(*) FROM gateway.progress") == ["(0)"]
+        }
+        #expect(isGone)
+        #expect(try await stage.rows("SELECT count(*) FROM gateway.chat_message") == ["(2)"])
+        await stage.end(worker, daemon)
+    }
+
+    @Test("progress that can't be shown changes nothing: the reply comes")
+    func progressFails() async throws {
+        let stage = try await Stage()
+        let daemon = try await stage.start(stage.configuration())
+        let worker = try await stage.startWorker(#"echo '{"progress": "hm"}'; sleep 1; echo done"#)
+        await stage.simulator.failMessages([(status: 400, body: #"{"code":230099,"msg":"card"}"#)])
+        await stage.say("work")
+        #expect(await stage.sent(1).map(\.content) == [#"{"text":"done"}"#])
+        #expect(daemon.events("progress.failed").count == 1)
+        #expect(await stage.simulator.updates.isEmpty)
+        await stage.end(worker, daemon)
+    }
 }

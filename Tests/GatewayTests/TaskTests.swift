@@ -25,6 +25,37 @@ struct TaskTests {
         #expect(try await fixture.flush(session) == .gone)
     }
 
+    @Test("progress is shown for a claim that is held, once a second at most; a card that failed for good is let be")
+    func progress() async throws {
+        let fixture = try await Fixture()
+        let repository = fixture.repository
+        let session = try #require(try await fixture.ingest(Fixture.message("om_1", type: .group))[0].session)
+        try await fixture.flush(session)
+        let task = try #require(try await fixture.claim())
+        await #expect(throws: PostgresError.self) {
+            try await repository.reportProgress(task.id, worker: "somebody", text: "x")
+        }
+        try await repository.reportProgress(task.id, worker: "w1", text: " one ")
+        try await repository.reportProgress(task.id, worker: "w1", text: "two")
+        try await repository.reportProgress(task.id, worker: "w1", text: " ")
+        #expect(try await repository.takeProgress(holder: "other", limit: 10).isEmpty)
+        let row = try #require(try await repository.takeProgress(holder: "test", limit: 10).first)
+        #expect(row.text == "two")
+        #expect(row.receiver == .message("om_1", inThread: false))
+        try await repository.settle(row, messageID: "om_card")
+        try await repository.reportProgress(task.id, worker: "w1", text: "three")
+        #expect(try await repository.takeProgress(holder: "test", limit: 10).isEmpty, "within the second")
+        try await fixture.pool.run("UPDATE gateway.progress SET next_attempt_at = now()")
+        let next = try #require(try await repository.takeProgress(holder: "test", limit: 10).first)
+        #expect(next.messageID == "om_card")
+        try await repository.postpone(next, for: nil)
+        try await repository.reportProgress(task.id, worker: "w1", text: "four")
+        #expect(try await repository.takeProgress(holder: "test", limit: 10).isEmpty)
+        try await repository.completeTask(task.id, worker: "w1", reply: "yes")
+        _ = try await repository.takeProgress(holder: "test", limit: 10)
+        #expect(try await fixture.pool.rows("SELECT count(*) FROM gateway.progress") == ["(0)"])
+    }
+
     @Test("B20: a message that comes two minutes late or more gets no sign")
     func freshness() {
         var message = Fixture.message("om_1")

@@ -368,6 +368,15 @@ extension LogEvent {
             ])
     }
 
+    static func progressFailed(_ row: ProgressRow, _ error: OpenAPIError) -> Self {
+        Self(
+            .info, "progress.failed",
+            [
+                ("installation_id", .installation(row.installation)), ("task_id", .integer(row.taskID)),
+                ("attempts", .count(row.attempts)), ("error", .text("\(error)")),
+            ])
+    }
+
     static func typingFailed(_ sign: TypingSign, _ error: OpenAPIError) -> Self {
         Self(
             error.isMissingPermission ? .warning : .debug, "typing.failed",

@@ -39,6 +39,9 @@ enum SQL {
     static let retryOutbox = statement("retry_outbox", PackageResources.retry_outbox_sql)
     static let dropOutbox = statement("drop_outbox", PackageResources.drop_outbox_sql)
     static let putContext = statement("put_context", PackageResources.put_context_sql)
+    static let reportProgress = statement("report_progress", PackageResources.report_progress_sql)
+    static let takeProgress = statement("take_progress", PackageResources.take_progress_sql)
+    static let settleProgress = statement("settle_progress", PackageResources.settle_progress_sql)
     static let beginTyping = statement("begin_typing", PackageResources.begin_typing_sql)
     static let takeTyping = statement("take_typing", PackageResources.take_typing_sql)
     static let keepTyping = statement("keep_typing", PackageResources.keep_typing_sql)
@@ -74,6 +77,7 @@ package enum GatewaySchema {
             migration(9, "administration", PackageResources._09_administration_sql),
             migration(10, "chat", PackageResources._10_chat_sql),
             migration(11, "outbox", PackageResources._11_outbox_sql),
+            migration(12, "progress", PackageResources._12_progress_sql),
         ],
         // "larkgate" in ASCII.
         lockKey: 0x6c61_726b_6761_7465)

@@ -72,6 +72,12 @@ package struct OpenAPIClient: Sendable {
         return json["data"]["message_id"].string ?? ""
     }
 
+    /// Shows another content in a card that the bot sent.
+    /// - Throws: `OpenAPIError`, `CancellationError`.
+    package func update(_ messageID: String, to card: OutboundContent) async throws {
+        _ = try await call("update_message", "PATCH", "open-apis/im/v1/messages/\(messageID)", ["content": card.json])
+    }
+
     /// The newest messages of a chat, or of a topic of it.
     /// - Parameter thread: empty: of the chat.
     /// - Parameter until: milliseconds since 1970; nil: now. A topic takes no times.

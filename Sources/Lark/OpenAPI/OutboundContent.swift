@@ -18,7 +18,7 @@ package enum OutboundContent: Sendable, Equatable {
     }
 
     /// The content as the API wants it: JSON inside a string.
-    var json: String {
+    package var json: String {
         switch self {
         case .text(let text):
             return Self.encode(["text": text])

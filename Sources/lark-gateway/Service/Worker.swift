@@ -17,6 +17,7 @@ struct Worker: Sendable {
 
     private static let pollEvery: Duration = .seconds(1)
     private static let maxReplyBytes = 8 << 20
+    private static let reportEvery: Duration = .seconds(1)
 
     /// Until `stop` is set; commands that run then are let end.
     func run(until stop: AsyncEvent) async {
@@ -124,15 +125,31 @@ struct Worker: Sendable {
             }
         }
         defer { extending.cancel() }
+        // The newest is what counts.
+        let progress = AsyncStream.makeStream(of: String.self, bufferingPolicy: .bufferingNewest(1))
+        let reporting = Task {
+            for await text in progress.stream {
+                do {
+                    try await repository.reportProgress(task.id, worker: name, text: text)
+                } catch {
+                    logger.log(.databaseUnavailable(during: "report_progress", error))
+                }
+                try await Task.sleep(for: Self.reportEvery)
+            }
+        }
+        defer { reporting.cancel() }
+        let printed = Mutex(CommandOutput())
         do {
             let result = try await ChildProcess.run(
                 command[0], Array(command.dropFirst()), input: Data(Self.conversation(task).utf8),
-                outputLimit: Self.maxReplyBytes, deadline: .after(timeout))
+                outputLimit: Self.maxReplyBytes, deadline: .after(timeout),
+                received: { bytes in
+                    for text in printed.withLock({ $0.receive(bytes) }) { progress.continuation.yield(text) }
+                })
             guard result.status == 0 else {
                 return .failure("the agent's command ended with status \(result.status)")
             }
-            let reply = String(decoding: result.output, as: UTF8.self).replacingOccurrences(of: "\0", with: "\u{FFFD}")
-            return .reply(reply.trimmingCharacters(in: .newlines))
+            return .reply(CommandOutput.reply(result.output))
         } catch is DeadlineExceeded {
             return .failure("the agent's command did not end within \(Int(timeout.seconds)) s")
         } catch {
