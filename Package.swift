@@ -48,7 +48,7 @@ let package = Package(
         .executableTarget(name: "websocket-conformance", dependencies: ["AsyncRuntime", "WebSocket"]),
 
         // What libFuzzer calls, and what the tests repeat with what it found (scripts/fuzz).
-        .target(name: "FuzzTargets", dependencies: ["Configuration", "Lark", "WebSocket"]),
+        .target(name: "FuzzTargets", dependencies: ["Configuration", "Gateway", "Lark", "WebSocket"]),
 
         // Counts the process's allocations, for the benchmark alone.
         .target(name: "CAllocationCount"),

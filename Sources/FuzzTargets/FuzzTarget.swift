@@ -13,6 +13,10 @@ package enum FuzzTarget: String, CaseIterable, Sendable {
     case event
     /// The configuration file.
     case configuration
+    /// What the platform lists of a chat.
+    case listed
+    /// Commands that people write.
+    case command
 
     package func run(_ bytes: [UInt8]) {
         switch self {
@@ -22,6 +26,8 @@ package enum FuzzTarget: String, CaseIterable, Sendable {
         case .parts: PartsFuzzing.run(bytes)
         case .event: EventFuzzing.run(bytes)
         case .configuration: ConfigurationFuzzing.run(bytes)
+        case .listed: ListedFuzzing.run(bytes)
+        case .command: CommandFuzzing.run(bytes)
         }
     }
 }

@@ -2,8 +2,8 @@ import Foundation
 import Lark
 
 /// What was said in a group before somebody asked the bot, for the agent to know what it is about. Pure.
-enum GroupContext {
-    static let mostMessages = 20
+package enum GroupContext {
+    package static let mostMessages = 20
     /// Of one message.
     static let maxTextBytes = 2_000
     static let maxBytes = 16_000
@@ -11,7 +11,7 @@ enum GroupContext {
 
     /// The last messages before `message`, of other people and of bots, the oldest first. In a topic those of the topic, else
     /// those of no topic: what was said in one is never told in another.
-    static func select(_ listed: [ListedMessage], before message: InboundMessage) -> [ListedMessage] {
+    package static func select(_ listed: [ListedMessage], before message: InboundMessage) -> [ListedMessage] {
         guard let asked = message.sentAtMilliseconds else { return [] }
         var bytes = 0
         let candidates = listed.filter {
@@ -26,7 +26,7 @@ enum GroupContext {
     }
 
     /// `[{"lark_message_id", "sender", "from": "user" or "bot", "content", "created_at"}]`, as workers get it.
-    static func json(_ messages: [ListedMessage]) -> String {
+    package static func json(_ messages: [ListedMessage]) -> String {
         let rows = messages.map { message -> [String: String] in
             var text = message.text
             if text.utf8.count > maxTextBytes {
