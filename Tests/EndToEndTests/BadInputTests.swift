@@ -232,7 +232,7 @@ struct ServiceTests {
         #expect(isWritten)
         let status = try Daemon(["status", "--config", try Daemon.file(stage.configuration())])
         #expect(await status.ended() == 0)
-        #expect(status.output.contains(/cli_test +acme\/support +default +connected +1 +0 +0 +0 +0/))
+        #expect(status.output.contains(/cli_test +acme\/support +default +connected +1 +0 +0 +0 +- +0/))
         await stage.end(daemon)
     }
 }
