@@ -12,10 +12,14 @@ enum ListedFuzzing {
         let selected = GroupContext.select(listed, before: asked)
         precondition(selected.allSatisfy { $0.threadID == asked.threadID }, "a topic leaks into another")
         precondition(selected.count <= GroupContext.mostMessages)
+        precondition(listed.allSatisfy { $0.messageID.utf8.count <= 256 && $0.sender.utf8.count <= 256 })
         let context = GroupContext.json(selected)
-        precondition(
-            JSONValue(parsing: Array(context.utf8))?.array.count == selected.count, "a context that is no JSON")
+        let rows = JSONValue(parsing: Array(context.utf8))?.array ?? []
+        precondition(rows.count == selected.count, "a context that is no JSON")
         // Postgres takes no NUL in JSON.
-        precondition(!context.contains("\\u0000"), "a NUL goes to the database")
+        for row in rows {
+            let texts = row.keys.map { row[$0].string ?? "" }
+            precondition(!texts.contains { $0.utf8.contains(0) }, "a NUL goes to the database")
+        }
     }
 }

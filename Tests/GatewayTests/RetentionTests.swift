@@ -34,4 +34,25 @@ struct RetentionTests {
         #expect(try await fixture.ingest(Fixture.message("om_old"))[0].verdict == .duplicate, "I2: also after pruning")
         #expect(try await fixture.repository.prune(Retention()) == 0)
     }
+
+    @Test("what was said in a group goes once its run has answered, or after a day")
+    func groupContext() async throws {
+        let fixture = try await Fixture()
+        var sessions: [SessionKey] = []
+        for chat in ["oc_1", "oc_2", "oc_3"] {
+            let message = Fixture.message("om_\(chat)", chat: chat, type: .group)
+            let session = try #require(try await fixture.ingest(message)[0].session)
+            try await fixture.repository.put("[]", of: session, at: 1, under: fixture.lease)
+            sessions.append(session)
+        }
+        try await fixture.flush(sessions[0])
+        let task = try #require(try await fixture.claim())
+        try await fixture.repository.completeTask(task.id, worker: "w1", reply: "yes")
+        try await fixture.pool.run(
+            "UPDATE gateway.group_context SET fetched_at = now() - interval '25 hours' WHERE session_id = $1",
+            [.int(sessions[1].session)])
+        #expect(try await fixture.repository.prune(Retention()) == 2)
+        #expect(
+            try await fixture.pool.rows("SELECT session_id FROM gateway.group_context") == ["(\(sessions[2].session))"])
+    }
 }

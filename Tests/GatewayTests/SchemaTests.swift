@@ -10,7 +10,7 @@ import Testing
 struct SchemaTests {
     private static let hot = [
         "member_binding", "former_member", "binding_token", "chat_session", "chat_binding", "chat_message",
-        "inbound_dedup", "pending_run", "agent_task", "outbox",
+        "inbound_dedup", "pending_run", "agent_task", "outbox", "typing", "group_context", "progress",
     ]
 
     private func rows(_ sql: String) async throws -> [String] {

@@ -50,6 +50,7 @@ enum SQL {
     static let measureTable = statement("measure_table", PackageResources.measure_table_sql)
     static let pruneDedup = statement("prune_dedup", PackageResources.prune_dedup_sql)
     static let pruneAudit = statement("prune_audit", PackageResources.prune_audit_sql)
+    static let pruneContext = statement("prune_context", PackageResources.prune_context_sql)
     static let claimTask = statement("claim_task", PackageResources.claim_task_sql)
     static let extendTask = statement("extend_task", PackageResources.extend_task_sql)
     static let completeTask = statement("complete_task", PackageResources.complete_task_sql)

@@ -108,6 +108,7 @@ CREATE TABLE gateway.group_context (
     session_id bigint NOT NULL,
     position bigint NOT NULL,
     messages jsonb NOT NULL,
+    fetched_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (installation_id, session_id),
     FOREIGN KEY (installation_id, session_id) REFERENCES gateway.chat_session (installation_id, id) ON DELETE CASCADE
 );

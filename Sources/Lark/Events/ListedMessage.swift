@@ -13,14 +13,19 @@ package struct ListedMessage: Sendable, Equatable {
     /// Said by the system itself, such as who joined.
     package let isSystem: Bool
 
-    /// nil: no message.
+    /// nil: no message, or ids that are none.
     package init?(_ json: JSONValue) {
-        guard let id = json["message_id"].string, !id.isEmpty,
+        func id(_ json: JSONValue) -> String? {
+            let text = json.string ?? ""
+            return text.utf8.count <= EventDecoder.maxIDBytes && !text.utf8.contains(0) ? text : nil
+        }
+        guard let messageID = id(json["message_id"]), !messageID.isEmpty, let threadID = id(json["thread_id"]),
+            let sender = id(json["sender"]["id"]),
             let time = json["create_time"].string.flatMap({ Int64($0) }) ?? json["create_time"].integer.map(Int64.init)
         else { return nil }
-        messageID = id
-        threadID = json["thread_id"].string ?? ""
-        sender = json["sender"]["id"].string ?? ""
+        self.messageID = messageID
+        self.threadID = threadID
+        self.sender = sender
         isFromBot = json["sender"]["sender_type"].string == "app"
         sentAtMilliseconds = time
         let type = json["msg_type"].string ?? ""
