@@ -164,7 +164,7 @@ struct OutboxWayTests {
         let daemon = try await stage.start(stage.configuration())
         let worker = try await stage.startWorker(
             """
-            for n in 1 2 3 4 5 6; do echo "{\\"progress\\": \\"step $n of <6>\\"}"; sleep 0.4; done; sleep 1.5; echo done
+            for n in 1 2 3 4 5 6; do echo "{\\"progress\\": \\"step $n of <6>\\"}"; sleep 0.4; done; sleep 5; echo done
             """)
         await stage.say("work")
         #expect(await stage.sent(1).first?.content.contains("step 1 of &#60;6&#62;") == true)
