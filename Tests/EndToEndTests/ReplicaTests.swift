@@ -146,6 +146,26 @@ struct ReplicaTests {
         await fleet.end(second)
     }
 
+    /// Of what a stopped replica lets go, the others want the same bots first; whoever comes second must not wait for
+    /// its next look.
+    @Test("who takes over learns of a release, all of it, long before its next look")
+    func wakeUp() async throws {
+        let fleet = try await Fleet(bots: 24, lease: #"{"ttl": "3h", "renew_every": "1h"}"#)
+        var daemons = [try await fleet.start()]
+        #expect(try await fleet.areConnected([24]))
+        for share in [[12, 12], [8, 8, 8], [6, 6, 6, 6]] {
+            daemons.append(try await fleet.start())
+            #expect(try await fleet.areConnected(share))
+        }
+        for share in [[8, 8, 8], [12, 12], [24]] {
+            #expect(await daemons.removeFirst().stop() == 0)
+            #expect(try await fleet.areConnected(share))
+        }
+        #expect(await fleet.sayToEach("one"))
+        #expect(try await fleet.stored() == ["(one,24)"])
+        await fleet.end(daemons[0])
+    }
+
     @Test("a bot that is refused disturbs no other, and status, metrics and log say what each one does")
     func supervision() async throws {
         let fleet = try await Fleet(bots: 4, badSecrets: 1)

@@ -79,6 +79,7 @@ package enum GatewaySchema {
             migration(10, "chat", PackageResources._10_chat_sql),
             migration(11, "outbox", PackageResources._11_outbox_sql),
             migration(12, "progress", PackageResources._12_progress_sql),
+            migration(13, "taking_in_turns", PackageResources._13_taking_in_turns_sql),
         ],
         // "larkgate" in ASCII.
         lockKey: 0x6c61_726b_6761_7465)
