@@ -33,7 +33,7 @@ let package = Package(
         .target(name: "HTTPServer", dependencies: ["AsyncRuntime", "CLibmicrohttpd"]),
         .target(name: "Lark", dependencies: ["AsyncRuntime", "Curl", "WebSocket", "CJansson"]),
         .target(
-            name: "Gateway", dependencies: ["AsyncRuntime", "Curl", "Lark", "Postgres", "CLibsodium"],
+            name: "Gateway", dependencies: ["AsyncRuntime", "Curl", "HTTPServer", "Lark", "Postgres", "CLibsodium"],
             resources: [.embedInCode("SQL")]),
         .target(name: "LarkSimulator", dependencies: ["AsyncRuntime", "HTTPServer", "Lark", "WebSocket"]),
         .target(name: "Configuration", dependencies: ["Curl", "Gateway", "Lark", "WebSocket"]),
@@ -48,7 +48,7 @@ let package = Package(
         .executableTarget(name: "websocket-conformance", dependencies: ["AsyncRuntime", "WebSocket"]),
 
         // What libFuzzer calls, and what the tests repeat with what it found (scripts/fuzz).
-        .target(name: "FuzzTargets", dependencies: ["Configuration", "Gateway", "Lark", "WebSocket"]),
+        .target(name: "FuzzTargets", dependencies: ["Configuration", "Gateway", "HTTPServer", "Lark", "WebSocket"]),
 
         // Counts the process's allocations, for the benchmark alone.
         .target(name: "CAllocationCount"),
@@ -72,7 +72,9 @@ let package = Package(
             name: "LarkTests", dependencies: ["Curl", "Lark", "LarkSimulator", "AsyncRuntime"], exclude: ["Fixtures"]),
         .testTarget(
             name: "GatewayTests",
-            dependencies: ["AsyncRuntime", "Curl", "Gateway", "Lark", "LarkSimulator", "Postgres", "TestSupport"]),
+            dependencies: [
+                "AsyncRuntime", "Curl", "Gateway", "HTTPServer", "Lark", "LarkSimulator", "Postgres", "TestSupport",
+            ]),
         .testTarget(name: "FuzzTargetsTests", dependencies: ["FuzzTargets"], exclude: ["Corpus", "Regressions"]),
         .testTarget(
             name: "LarkGatewayTests",

@@ -9,6 +9,7 @@ extension Configuration {
             ("send_limits", sendLimits != old.sendLimits), ("lease", lease != old.lease),
             ("shutdown_timeout", shutdownTimeout != old.shutdownTimeout),
             ("log", log != old.log), ("metrics", metrics != old.metrics),
+            ("public_url", publicURL != old.publicURL), ("pairing", pairing != old.pairing),
         ]
         return changes.filter(\.1).map(\.0)
     }

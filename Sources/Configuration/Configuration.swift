@@ -23,7 +23,8 @@ import Postgres
 /// | `shutdown_timeout` | duration | 15s | for the whole of a stop |
 /// | `log.level`, `log.format` | | `info`, `json` | |
 /// | `metrics.listen` | `host:port` or null | `127.0.0.1:9464` | metrics and health |
-/// | `public_url` | http(s) URL | none | reserved for the pairing page |
+/// | `public_url` | http(s) URL | none | where people reach the pairing page |
+/// | `pairing.listen` | `host:port` | `127.0.0.1:9465` | where it is served, with `public_url` |
 package struct Configuration: Sendable {
     package var databaseURL: String?
     package var poolerURL: String?
@@ -42,6 +43,10 @@ package struct Configuration: Sendable {
     /// nil: off.
     package var metrics: ListenAddress? = ListenAddress(host: "127.0.0.1", port: 9464)
 
+    package var publicURL: URL?
+    /// nil: there is no pairing page.
+    package var pairing: ListenAddress?
+
     package enum Transport: String, CaseIterable { case auto, libcurl, urlsession }
 
     /// Which secrets a command can't do without. Outside the service systemd's credentials are out of reach.
@@ -58,6 +63,7 @@ package struct Configuration: Sendable {
             "database_url", "pooler_url", "state_directory", "transport", "network", "long_connection", "agents",
             "installations",
             "batching", "send_limits", "lease", "sealing", "shutdown_timeout", "log", "metrics", "public_url",
+            "pairing",
         ])
         databaseURL = try keys["database_url"].map { try Self.connectionText($0, environment) }
         poolerURL = try keys["pooler_url"].map { try Self.connectionText($0, environment) }
@@ -71,7 +77,14 @@ package struct Configuration: Sendable {
             throw node.fail("\"urlsession\" knows neither ca_file nor a proxy; use \"auto\"")
         }
         if let node = keys["long_connection"] { longConnection = try LongConnectionSettings(node) }
-        if let node = keys["public_url"] { _ = try Self.url(node, try node.string()) }
+        if let node = keys["public_url"] {
+            publicURL = try Self.publicURL(node)
+            pairing = ListenAddress(host: "127.0.0.1", port: 9465)
+        }
+        if let node = keys["pairing"] {
+            guard publicURL != nil else { throw node.fail("a pairing page without public_url: where people reach it") }
+            pairing = try node.object(keys: ["listen"])["listen"].map { try ListenAddress($0) } ?? pairing
+        }
         agents = try keys["agents"]?.array().map(Self.agent) ?? []
         installations =
             try keys["installations"]?.array().map {
@@ -178,6 +191,14 @@ package struct Configuration: Sendable {
         guard let url = URL(string: text), let scheme = url.scheme, ["http", "https"].contains(scheme),
             url.host?.isEmpty == false
         else { throw node.fail("found \"\(text.prefix(80))\", expected \"feishu\", \"lark\" or an http(s) URL") }
+        return url
+    }
+
+    private static func publicURL(_ node: JSONNode) throws -> URL {
+        let text = try node.string()
+        guard let url = URL(string: text), let scheme = url.scheme, ["http", "https"].contains(scheme),
+            url.host?.isEmpty == false, url.query == nil, url.fragment == nil, url.user == nil
+        else { throw node.fail("found \"\(text.prefix(80))\", expected an http(s) URL such as \"https://bots.example.com\"") }
         return url
     }
 

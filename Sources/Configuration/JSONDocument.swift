@@ -159,4 +159,11 @@ package enum DurationText {
         let duration = Duration.seconds(seconds) + .milliseconds(number(match.4))
         return duration <= .seconds(10 * 365 * 86_400) ? duration : nil
     }
+
+    /// In whole seconds, such as `24h`, `1h30m` or `59s`.
+    package static func text(_ duration: Duration) -> String {
+        let seconds = max(0, duration.components.seconds)
+        let parts = [(seconds / 3600, "h"), (seconds / 60 % 60, "m"), (seconds % 60, "s")].filter { $0.0 > 0 }
+        return parts.isEmpty ? "0s" : parts.map { "\($0.0)\($0.1)" }.joined()
+    }
 }

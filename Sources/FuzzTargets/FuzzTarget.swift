@@ -17,6 +17,8 @@ package enum FuzzTarget: String, CaseIterable, Sendable {
     case listed
     /// Commands that people write.
     case command
+    /// What a browser sends to the pairing page.
+    case pairing
 
     package func run(_ bytes: [UInt8]) {
         switch self {
@@ -28,6 +30,7 @@ package enum FuzzTarget: String, CaseIterable, Sendable {
         case .configuration: ConfigurationFuzzing.run(bytes)
         case .listed: ListedFuzzing.run(bytes)
         case .command: CommandFuzzing.run(bytes)
+        case .pairing: PairingFuzzing.run(bytes)
         }
     }
 }

@@ -1,4 +1,5 @@
 import AsyncRuntime
+import HTTPServer
 import Lark
 import Postgres
 import WebSocket
@@ -13,6 +14,7 @@ package final class Gateway: Sendable {
     private let transport: any WebSocketTransport
     private let logger: Logger
     private let metrics: Metrics
+    private let pairing: PairingSite
     private let isReady = Mutex(false)
     /// While it runs.
     private let hub = Mutex<Hub?>(nil)
@@ -29,6 +31,7 @@ package final class Gateway: Sendable {
             url: settings.poolerURL ?? settings.databaseURL, size: settings.poolSize,
             preparesStatements: settings.poolerURL == nil)
         repository = Repository(pool: pool, batching: settings.batching)
+        pairing = PairingSite(repository: repository, outages: OutageLog(logger: logger), logger: logger)
     }
 
     package var replica: String { identity.name }
@@ -39,6 +42,11 @@ package final class Gateway: Sendable {
         guard isReady.withLock({ $0 }) else { return false }
         let ping = Statement(name: "ping", sql: "SELECT 1")
         return (try? await pool.query(ping, deadline: .after(.seconds(2)))) != nil
+    }
+
+    /// Answers for `/pair/...`, the pairing pages.
+    package func answerPairing(_ request: HTTPRequest) async -> HTTPResponse {
+        await pairing.answer(request)
     }
 
     /// Brings the schema up to date and makes what the configuration names exist.
@@ -115,7 +123,8 @@ package final class Gateway: Sendable {
         let sender = OutboxSender(
             repository: repository,
             messenger: Messenger(
-                repository: repository, apps: { hub.api(of: $0) }, pacer: pacer, answering: { await typing.clear($0) }),
+                repository: repository, apps: { hub.api(of: $0) }, pacer: pacer, publicURL: settings.publicURL,
+                answering: { await typing.clear($0) }),
             pacer: pacer,
             holder: identity.name, hasWork: outboxHasWork, outages: outages, logger: logger, metrics: metrics)
         let hasProgress = Doorbell()

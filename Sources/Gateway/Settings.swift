@@ -17,6 +17,8 @@ package struct GatewaySettings: Sendable {
     package var network = NetworkSettings()
     package var longConnection = LongConnectionSettings()
     package var sendLimits = SendLimits()
+    /// Where people reach the pairing page; nil: there is none.
+    package var publicURL: URL?
     package var shutdownTimeout: Duration = .seconds(15)
     /// Connections to Postgres.
     package var poolSize = 8

@@ -7,6 +7,20 @@ package struct HTTPRequest: Sendable {
     /// Names in lower case.
     package let headers: [String: String]
     package let body: [UInt8]
+    /// The peer's IPv4 address; of a proxy, where there is one.
+    package let clientAddress: String
+
+    package init(
+        method: String, path: String, query: [String: String] = [:], headers: [String: String] = [:],
+        body: [UInt8] = [], clientAddress: String = "127.0.0.1"
+    ) {
+        self.method = method
+        self.path = path
+        self.query = query
+        self.headers = headers
+        self.body = body
+        self.clientAddress = clientAddress
+    }
 }
 
 /// What is answered.

@@ -17,10 +17,12 @@ package final class HTTPServer: Sendable {
         }
 
         let handler: Handler
+        let maxBodyBytes: Int
         let state = Mutex(State())
         let idle = Doorbell()
 
-        init(handler: @escaping Handler) {
+        init(maxBodyBytes: Int, handler: @escaping Handler) {
+            self.maxBodyBytes = maxBodyBytes
             self.handler = handler
         }
 
@@ -50,16 +52,18 @@ package final class HTTPServer: Sendable {
     /// The port in use, also where 0 was asked for.
     package let port: Int
 
-    package static let maxBodyBytes = 16 << 20
     private static let connectionTimeoutSeconds: UInt32 = 60
     private static let maxConnections: UInt32 = 4096
 
     /// Listens at once.
     /// - Parameter host: an IPv4 address.
     /// - Parameter tls: nil: plain HTTP.
+    /// - Parameter maxBodyBytes: a request with more is answered 413.
     /// - Throws: `HTTPServerError`.
-    package init(host: String, port: Int, tls: TLSIdentity? = nil, handler: @escaping Handler) throws {
-        shared = Shared(handler: handler)
+    package init(
+        host: String, port: Int, tls: TLSIdentity? = nil, maxBodyBytes: Int = 16 << 20, handler: @escaping Handler
+    ) throws {
+        shared = Shared(maxBodyBytes: maxBodyBytes, handler: handler)
         var address = sockaddr_in()
         address.sin_family = sa_family_t(AF_INET)
         address.sin_port = in_port_t(truncatingIfNeeded: port).bigEndian
@@ -146,7 +150,7 @@ private func handleAccess(
     if uploadSize.pointee > 0 {
         let bytes = UnsafeRawBufferPointer(start: upload, count: uploadSize.pointee)
         request.state.withLock { state in
-            if state.body.count + bytes.count > HTTPServer.maxBodyBytes { state.isTooLarge = true }
+            if state.body.count + bytes.count > shared.maxBodyBytes { state.isTooLarge = true }
             if !state.isTooLarge { state.body += bytes }
         }
         uploadSize.pointee = 0
@@ -164,7 +168,8 @@ private func handleAccess(
     let parsed = HTTPRequest(
         method: String(cString: method), path: String(cString: url),
         query: values(of: connection, lgw_http_arguments, lowercaseKeys: false),
-        headers: values(of: connection, lgw_http_headers, lowercaseKeys: true), body: body)
+        headers: values(of: connection, lgw_http_headers, lowercaseKeys: true), body: body,
+        clientAddress: address(of: connection))
     MHD_suspend_connection(connection)
     let bits = UInt(bitPattern: connection)
     Task {
@@ -184,6 +189,12 @@ private func requestCompleted(
     slot.pointee = nil
     guard request.state.withLock({ $0.isUnderWay }) else { return }
     Unmanaged<HTTPServer.Shared>.fromOpaque(context).takeUnretainedValue().end()
+}
+
+private func address(of connection: OpaquePointer) -> String {
+    var text = [CChar](repeating: 0, count: Int(INET_ADDRSTRLEN))
+    guard lgw_http_client_address(connection, &text, socklen_t(text.count)) != nil else { return "" }
+    return text.withUnsafeBufferPointer { $0.baseAddress.map { String(cString: $0) } } ?? ""
 }
 
 private func values(of connection: OpaquePointer, _ kind: MHD_ValueKind, lowercaseKeys: Bool) -> [String: String] {

@@ -20,6 +20,8 @@ struct LarkGateway {
                                          who answers
           member approve CODE --config FILE [--name NAME]
                                          let the person in who was shown this code
+          member invite NAME --workspace W --config FILE [--valid 24h] [--open-id ID]
+                                         make a code for the pairing page
           member list|remove --config FILE
                                          who may talk to the bots
           outbox list|retry|drop --config FILE

@@ -216,9 +216,11 @@ struct MessageWayTests {
         #expect(try await approve("00000-00000").1.contains("no such code"))
         #expect(try await approve(String(code).lowercased()).0 == 0)
         #expect(try await approve(String(code)).1.contains("used already"))
+        let told = try #require(await stage.sent(2).last)
+        #expect(told.receiver == "ou_new" && told.content.contains("You are connected, as Ann of acme"))
         let worker = try await stage.startWorker()
         await stage.say("hello", in: "oc_p", from: "ou_new")
-        #expect(await stage.sent(2).last?.content == #"{"text":"hello"}"#)
+        #expect(await stage.sent(3).last?.content == #"{"text":"hello"}"#)
         await stage.end(worker, daemon)
     }
 

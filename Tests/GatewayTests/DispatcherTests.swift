@@ -245,8 +245,7 @@ struct OutboundTests {
     func codes() throws {
         let code = BindingCode()
         let typed = try #require(BindingCode(" " + code.description.lowercased().replacing("-", with: " ")))
-        #expect(typed.sha256 == code.sha256)
-        #expect(code.sha256.count == 32)
+        #expect(typed.hash == code.hash)
         #expect(BindingCode("12345") == nil && BindingCode("ILOU1-23456") == nil)
     }
 
@@ -255,6 +254,7 @@ struct OutboundTests {
         let all: [NoticeText.Notice] = [
             .agentOffline(agent: "A"), .agentArchived(agent: "A"), .runFailed(agent: "A", reason: "R"),
             .nonWorkspaceMember(agent: "A"), .needsBinding(agent: "A", code: "C"),
+            .needsPairing(agent: "A"), .bound(agent: "A", member: "M", workspace: "W"),
         ]
         for notice in all {
             let texts = InstallationSettings.Locale.allCases.map { NoticeText.text(notice, $0) }

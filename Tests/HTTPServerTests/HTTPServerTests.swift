@@ -26,6 +26,24 @@ struct HTTPServerTests {
         #expect(hasEnded)
     }
 
+    @Test("a request tells who sent it; one with a larger body than allowed is refused, and not handed on")
+    func bounds() async throws {
+        let server = try HTTPServer(host: "127.0.0.1", port: 0, maxBodyBytes: 64) { request in
+            .text("\(request.body.count) bytes from \(request.clientAddress)\n")
+        }
+        let url = try #require(URL(string: "http://127.0.0.1:\(server.port)/"))
+        func send(_ bytes: Int) async throws -> String {
+            // Eight bytes around the text.
+            let answer = try await HTTPExchange().send(
+                "POST", url, json: ["a": String(repeating: "x", count: bytes - 8)])
+            return "\(answer.status) \(String(decoding: answer.body, as: UTF8.self))"
+        }
+        #expect(try await send(64) == "200 64 bytes from 127.0.0.1\n")
+        #expect(try await send(65) == "413 too large\n")
+        #expect(try await send(1 << 20) == "413 too large\n")
+        await server.stop()
+    }
+
     @Test("a stop waits for the request under way, and later ones are refused")
     func stop() async throws {
         let (began, release) = (AsyncEvent(), AsyncEvent())

@@ -138,6 +138,14 @@ struct ConfigurationTests {
             (#"{"metrics": {"listen": "1.2.3.4:99999"}}"#, "metrics.listen: found"),
             (#"{"public_url": "example.com"}"#, "public_url: found \"example.com\""),
             (
+                #"{"public_url": "https://e.com/?a=b"}"#,
+                "public_url: found \"https://e.com/?a=b\", expected an http(s) URL"
+            ),
+            (#"{"public_url": "https://me@e.com"}"#, "public_url: found"),
+            (#"{"pairing": {"listen": "127.0.0.1:1"}}"#, "pairing: a pairing page without public_url"),
+            (#"{"public_url": "https://e.com", "pairing": {"listen": null}}"#, "pairing.listen: found"),
+            (#"{"public_url": "https://e.com", "pairing": {"port": 1}}"#, "pairing.port: unknown"),
+            (
                 #"{"installations": [{"app_id": "cli_1", "app_secret": "env:NOPE", "workspace": "w", "agent": "a"}]}"#,
                 "installations[0].app_secret: the environment has no variable NOPE"
             ),

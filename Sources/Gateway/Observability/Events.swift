@@ -42,6 +42,10 @@ extension LogEvent {
         Self(.info, "metrics.listening", [("host", .text(host)), ("port", .count(port))])
     }
 
+    package static func pairingListening(host: String, port: Int) -> Self {
+        Self(.info, "pairing.listening", [("host", .text(host)), ("port", .count(port))])
+    }
+
     package static func databaseUnavailable(during: String, _ error: any Error) -> Self {
         Self(.warning, "database.unavailable", [("during", .text(during)), ("error", .text("\(error)"))])
     }
@@ -335,6 +339,20 @@ extension LogEvent {
 
     static func claimsExpired(_ count: Int) -> Self {
         Self(.warning, "task.claims_expired", [("count", .count(count))])
+    }
+
+    // MARK: Members
+
+    static func pairingBound(_ link: PairingLinkState) -> Self {
+        Self(.info, "pairing.bound", pairingFields(link))
+    }
+
+    static func pairingRefused(_ link: PairingLinkState, reason: String) -> Self {
+        Self(.warning, "pairing.refused", pairingFields(link) + [("reason", .text(reason))])
+    }
+
+    private static func pairingFields(_ link: PairingLinkState) -> [(key: String, value: Value?)] {
+        [("app_id", .text(link.appID)), ("workspace", .text(link.workspace)), ("open_id", .text(link.openID))]
     }
 
     // MARK: Outbox

@@ -6,6 +6,8 @@ struct Messenger: Sendable {
     let repository: Repository
     let apps: @Sendable (InstallationID) -> OpenAPIClient?
     let pacer: SendPacer
+    /// Where people reach the pairing page; nil: prompts carry a code.
+    var publicURL: URL?
     /// Called before an answer of a session is sent.
     var answering: @Sendable (SessionKey) async -> Void = { _ in }
 
@@ -104,21 +106,35 @@ struct Messenger: Sendable {
             notice = .status(
                 agent: agent, state: NoticeText.AgentState(rawValue: payload["state"].string ?? "") ?? .offline,
                 waiting: payload["waiting"].integer ?? 0, isRunning: payload["is_running"].boolean ?? false)
-        case "needs_binding": notice = .needsBinding(agent: agent, code: try await makeCode(for: row))
+        case "needs_binding": return [try await prompt(row, agent, locale)]
+        case "bound":
+            notice = .bound(
+                agent: agent, member: payload["member"].string ?? "", workspace: payload["workspace"].string ?? "")
         default: notice = .runFailed(agent: agent, reason: payload["reason"].string ?? "")
         }
         let text = NoticeText.text(notice, locale)
-        return [.headedCard(title: text.title, color: row.kind == .prompt ? .blue : .grey, text: text.body)]
+        return [.headedCard(title: text.title, color: .grey, text: text.body)]
     }
 
-    /// Made when it is sent, not when it was decided: its 15 minutes begin now, and no row holds it in plain text. Where
-    /// an attempt's outcome is unknown the next one makes another; the first one stays good.
-    private func makeCode(for row: OutboxRow) async throws -> String {
-        guard case .person(let openID) = row.receiver else { return "" }
-        let code = BindingCode()
-        try await repository.makeBindingCode(
-            sha256: code.sha256, openID: openID, installation: row.lease.installation)
-        return code.description
+    /// Asks a stranger to bind, by a link or by a code. Its secret is made when it is sent, not when it was decided: its 15
+    /// minutes begin now, and no row holds it in plain text. Where an attempt's outcome is unknown the next one makes
+    /// another; the first one stays good.
+    private func prompt(
+        _ row: OutboxRow, _ agent: String, _ locale: InstallationSettings.Locale
+    ) async throws -> OutboundContent {
+        let link = publicURL.map { (page: $0, secret: PairingLink()) }
+        let code = link?.secret.approvalCode ?? BindingCode()
+        if case .person(let openID) = row.receiver {
+            try await repository.makeBindingToken(
+                code: code.hash, link: link?.secret.hash, openID: openID, installation: row.lease.installation)
+        }
+        guard let link else {
+            let text = NoticeText.text(.needsBinding(agent: agent, code: code.description), locale)
+            return .headedCard(title: text.title, color: .blue, text: text.body)
+        }
+        let text = NoticeText.text(.needsPairing(agent: agent), locale)
+        return .linkCard(
+            title: text.title, color: .blue, text: text.body, button: text.button ?? "", url: link.secret.url(under: link.page))
     }
 }
 

@@ -6,6 +6,9 @@ enum NoticeText {
         case runFailed(agent: String, reason: String)
         case nonWorkspaceMember(agent: String)
         case needsBinding(agent: String, code: String)
+        /// With a link beside it.
+        case needsPairing(agent: String)
+        case bound(agent: String, member: String, workspace: String)
         case contextStarted(agent: String)
         case issueCreated(agent: String, key: String, title: String)
         case issueUsage(agent: String)
@@ -18,6 +21,8 @@ enum NoticeText {
     struct Text: Equatable {
         let title: String
         let body: String
+        /// What the button of a link says.
+        var button: String?
     }
 
     static func text(_ notice: Notice, _ locale: InstallationSettings.Locale) -> Text {
@@ -49,6 +54,21 @@ enum NoticeText {
             Text(
                 title: agent,
                 body: "我还不认识你，无法处理你的消息。请在 15 分钟内把此验证码发给管理员，批准后再给我发消息：**\(code)**")
+        case (.needsPairing(let agent), .en):
+            Text(
+                title: agent,
+                body: "I don't know you yet, so I can't read your messages. Please connect within 15 minutes, and write to me "
+                    + "again then. The link is yours alone: don't pass it on.", button: "Connect")
+        case (.needsPairing(let agent), .zh):
+            Text(
+                title: agent, body: "我还不认识你，无法处理你的消息。请在 15 分钟内完成绑定，然后再给我发消息。此链接仅供你本人使用，请勿转发。",
+                button: "绑定")
+        case (.bound(let agent, let member, let workspace), .en):
+            Text(
+                title: agent,
+                body: "You are connected, as \(plain(member)) of \(plain(workspace)). Write to me: I read your messages now.")
+        case (.bound(let agent, let member, let workspace), .zh):
+            Text(title: agent, body: "绑定成功：你是 \(plain(workspace)) 的 \(plain(member))。现在可以给我发消息了。")
         case (.contextStarted(let agent), .en):
             Text(title: agent, body: "A fresh start: I have forgotten what we talked about before.")
         case (.contextStarted(let agent), .zh):

@@ -2,15 +2,6 @@ import AsyncRuntime
 import Foundation
 import Postgres
 
-/// How an attempt to redeem a prompt's code ended.
-package enum ApprovalOutcome: Sendable, Equatable {
-    case bound(openID: String, member: String, workspace: String)
-    case alreadyBound(openID: String)
-    case unknown
-    case used
-    case expired
-}
-
 /// One line of `status`.
 package struct InstallationStatus: Sendable {
     package let appID: String
@@ -87,22 +78,6 @@ extension Repository {
         guard let row = rows.first else { throw PostgresError.unexpectedResult("apply_installation: no row") }
         let status: String = try row.value("status")
         return (InstallationID(rawValue: try row.value("installation_id")), status == "active")
-    }
-
-    package func approve(codeSHA256: [UInt8], memberName: String?) async throws -> ApprovalOutcome {
-        let rows = try await run(SQL.approveCode, [.bytes(codeSHA256), .text(memberName)])
-        guard let row = rows.first else { throw PostgresError.unexpectedResult("approve_code: no row") }
-        let outcome: String = try row.value("outcome")
-        switch outcome {
-        case "bound":
-            return .bound(
-                openID: try row.value("open_id"), member: try row.value("member"), workspace: try row.value("workspace")
-            )
-        case "already_bound": return .alreadyBound(openID: try row.value("open_id"))
-        case "used": return .used
-        case "expired": return .expired
-        default: return .unknown
-        }
     }
 
     package func installationStatuses() async throws -> [InstallationStatus] {

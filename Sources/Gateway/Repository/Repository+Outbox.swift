@@ -129,8 +129,4 @@ extension Repository {
     package func dropOutbox(_ id: UUID) async throws -> Bool {
         try await run(SQL.dropOutbox, [.uuid(id)]).first?.value("is_dropped") ?? false
     }
-
-    func makeBindingCode(sha256: [UInt8], openID: String, installation: InstallationID) async throws {
-        try await run(SQL.makeBindingCode, [.int(installation.rawValue), .bytes(sha256), .text(openID)])
-    }
 }

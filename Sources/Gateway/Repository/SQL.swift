@@ -18,7 +18,11 @@ enum SQL {
     static let takeOutbox = statement("take_outbox", PackageResources.take_outbox_sql)
     static let settleOutbox = statement("settle_outbox", PackageResources.settle_outbox_sql)
     static let expireClaims = statement("expire_claims", PackageResources.expire_claims_sql)
-    static let makeBindingCode = statement("make_binding_code", PackageResources.make_binding_code_sql)
+    static let makeBindingToken = statement("make_binding_token", PackageResources.make_binding_token_sql)
+    static let findLink = statement("find_link", PackageResources.find_link_sql)
+    static let listInvitations = statement("list_invitations", PackageResources.list_invitations_sql)
+    static let redeemLink = statement("redeem_link", PackageResources.redeem_link_sql)
+    static let inviteMember = statement("invite_member", PackageResources.invite_member_sql)
     static let approveCode = statement("approve_code", PackageResources.approve_code_sql)
     static let saveBotIdentity = statement("save_bot_identity", PackageResources.save_bot_identity_sql)
     static let applyConfiguration = statement("apply_configuration", PackageResources.apply_configuration_sql)
@@ -80,6 +84,7 @@ package enum GatewaySchema {
             migration(11, "outbox", PackageResources._11_outbox_sql),
             migration(12, "progress", PackageResources._12_progress_sql),
             migration(13, "taking_in_turns", PackageResources._13_taking_in_turns_sql),
+            migration(14, "pairing", PackageResources._14_pairing_sql),
         ],
         // "larkgate" in ASCII.
         lockKey: 0x6c61_726b_6761_7465)

@@ -1,4 +1,15 @@
--- Every member, and how many bots each may talk to.
-SELECT w.name AS workspace, m.name, m.origin,
-    (SELECT count(*) FROM gateway.member_binding b WHERE b.workspace_id = m.workspace_id AND b.member_id = m.id) AS bots
-FROM gateway.member m JOIN gateway.workspace w ON w.id = m.workspace_id ORDER BY w.name, m.name
+-- Every member and how many bots each may talk to, and who is invited, for how long yet.
+SELECT coalesce(m.workspace, v.workspace) AS workspace, coalesce(m.name, v.member) AS name,
+    coalesce(m.origin, '') AS origin, coalesce(m.bots, 0) AS bots,
+    (extract(epoch FROM v.expires_at - clock_timestamp()) * 1000)::bigint AS invited_for_ms
+FROM (
+    SELECT w.name AS workspace, m.name, m.origin,
+        (SELECT count(*) FROM gateway.member_binding b WHERE b.workspace_id = m.workspace_id AND b.member_id = m.id)
+            AS bots
+    FROM gateway.member m JOIN gateway.workspace w ON w.id = m.workspace_id
+) m FULL JOIN (
+    SELECT w.name AS workspace, v.member, v.expires_at
+    FROM gateway.invitation v JOIN gateway.workspace w ON w.id = v.workspace_id
+    WHERE v.used_at IS NULL AND v.expires_at > clock_timestamp()
+) v ON v.workspace = m.workspace AND v.member = m.name
+ORDER BY 1, 2

@@ -1,3 +1,10 @@
--- Ends the membership of $2 in the workspace $1, and with it every binding.
-DELETE FROM gateway.member m USING gateway.workspace w
-WHERE w.id = m.workspace_id AND w.name = $1 AND m.name = $2 RETURNING m.id
+-- Ends the membership of $2 in the workspace $1, with it every binding, and every invitation of that name.
+WITH workspace AS (
+    SELECT w.id FROM gateway.workspace w WHERE w.name = $1
+), uninvited AS (
+    DELETE FROM gateway.invitation v USING workspace w WHERE v.workspace_id = w.id AND v.member = $2
+    RETURNING v.used_at IS NULL AND v.expires_at > clock_timestamp() AS was_good
+), removed AS (
+    DELETE FROM gateway.member m USING workspace w WHERE m.workspace_id = w.id AND m.name = $2 RETURNING m.id
+)
+SELECT EXISTS (SELECT FROM removed) AS was_member, EXISTS (SELECT FROM uninvited u WHERE u.was_good) AS was_invited

@@ -4,28 +4,63 @@ import Gateway
 /// `member ...`: who may talk to the bots.
 enum MemberCommand {
     static let usage = """
-        member approve CODE [--name NAME] | list | remove NAME --workspace W, each with --config FILE
+        member approve CODE [--name NAME] | invite NAME --workspace W [--valid 24h] [--open-id ID] | list \
+        | remove NAME --workspace W, each with --config FILE
         """
 
     static func run(_ words: [String]) async throws -> Int32 {
-        let arguments = try Arguments(words, known: ["config", "name", "workspace"])
+        let arguments = try Arguments(words, known: ["config", "name", "workspace", "valid", "open-id"])
         let configuration = try Configuration.load(path: arguments.required("config"), for: .database)
         return try await Database.withRepository(configuration) { repository in
             switch (arguments.positional.first, arguments.positional.count) {
             case ("approve", 2): return try await approve(arguments, repository)
+            case ("invite", 2): return try await invite(arguments, repository)
             case ("list", 1):
                 Table.print(
-                    ["WORKSPACE", "MEMBER", "BOTS", "FROM"],
-                    try await repository.members().map { [$0.workspace, $0.name, "\($0.bots)", $0.origin] })
+                    ["WORKSPACE", "MEMBER", "BOTS", "FROM", "INVITED FOR"],
+                    try await repository.members().map {
+                        [$0.workspace, $0.name, "\($0.bots)", $0.origin, $0.invitedFor.map(DurationText.text) ?? ""]
+                    })
                 return ExitCode.done
-            case ("remove", 2):
-                let name = arguments.positional[1]
-                let isKnown = try await repository.removeMember(name, from: arguments.required("workspace"))
-                print(isKnown ? "removed: the next message is refused" : "no member \(name)")
-                return isKnown ? ExitCode.done : ExitCode.failed
+            case ("remove", 2): return try await remove(arguments, repository)
             default: throw UsageError(usage)
             }
         }
+    }
+
+    /// Makes a code that somebody enters on the pairing page to become this member.
+    private static func invite(_ arguments: Arguments, _ repository: Repository) async throws -> Int32 {
+        let name = arguments.positional[1]
+        let workspace = try arguments.required("workspace")
+        guard !name.isEmpty else { throw UsageError("a member needs a name") }
+        let valid = try arguments.duration("valid") ?? .seconds(86_400)
+        let code = BindingCode()
+        guard
+            try await repository.inviteMember(
+                name, to: workspace, openID: arguments.options["open-id"], code: code.hash, valid: valid)
+        else {
+            print("no workspace \(workspace)")
+            return ExitCode.failed
+        }
+        print(
+            """
+            \(code)
+            Give it to \(name) of \(workspace), and to nobody else. They write to the bot, open the page of its answer, and
+            enter it there. It is good once, for \(DurationText.text(valid)), and replaces an older one for \(name).
+            """)
+        return ExitCode.done
+    }
+
+    private static func remove(_ arguments: Arguments, _ repository: Repository) async throws -> Int32 {
+        let name = arguments.positional[1]
+        switch try await repository.removeMember(name, from: arguments.required("workspace")) {
+        case (true, _): print("removed: the next message is refused")
+        case (false, true): print("the invitation is taken back")
+        case (false, false):
+            print("no member \(name)")
+            return ExitCode.failed
+        }
+        return ExitCode.done
     }
 
     /// Lets the person in who was shown this code.
@@ -34,7 +69,7 @@ enum MemberCommand {
             throw UsageError(
                 "\(arguments.positional[1]) is no code: it has ten letters and digits, such as 7K2QF-0MXYZ")
         }
-        switch try await repository.approve(codeSHA256: code.sha256, memberName: arguments.options["name"]) {
+        switch try await repository.approve(code: code.hash, memberName: arguments.options["name"]) {
         case .bound(let openID, let member, let workspace):
             print("\(openID) is now member \(member) of \(workspace): their next message is answered")
             return ExitCode.done

@@ -52,6 +52,7 @@ extension Configuration {
         var settings = GatewaySettings(databaseURL: databaseURL, agents: agents, installations: installations)
         settings.batching = batching
         settings.sendLimits = sendLimits
+        settings.publicURL = publicURL
         settings.lease = lease
         settings.sealing = sealing
         settings.poolerURL = poolerURL

@@ -1,6 +1,7 @@
 import AsyncRuntime
 import Configuration
 import Gateway
+import HTTPServer
 import Postgres
 
 /// The daemon as a service: its Postgres, its gateway and its metrics, from start to stop, and what signals and systemd want
@@ -47,7 +48,19 @@ struct Service: Sendable {
             logger.log(.metricsListening(host: address.host, port: server.port))
             return server
         }
+        var pairingServer: HTTPServer?
+        do {
+            pairingServer = try configuration.pairing.map { address in
+                let server = try PairingServer.start(on: address, gateway: gateway)
+                logger.log(.pairingListening(host: address.host, port: server.port))
+                return server
+            }
+        } catch {
+            await metricsServer?.stop()
+            throw error
+        }
         guard try await prepare(gateway) else {
+            await pairingServer?.stop()
             await metricsServer?.stop()
             return true
         }
@@ -68,6 +81,7 @@ struct Service: Sendable {
             notifier.ready("\(configuration.installations.count) installations")
         }
         for task in sideTasks { task.cancel() }
+        await pairingServer?.stop()
         await metricsServer?.stop()
         return finished
     }

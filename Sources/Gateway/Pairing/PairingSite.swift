@@ -1,0 +1,145 @@
+import AsyncRuntime
+import HTTPServer
+
+/// Answers the requests for pairing pages: a page per link, which the prompt of a stranger carries.
+final class PairingSite: Sendable {
+    private let repository: Repository
+    private let outages: OutageLog
+    private let logger: Logger
+    private let now: @Sendable () -> ContinuousClock.Instant
+    private let guesses = Mutex(WrongGuesses())
+
+    init(
+        repository: Repository, outages: OutageLog, logger: Logger,
+        now: @escaping @Sendable () -> ContinuousClock.Instant = { .now }
+    ) {
+        self.repository = repository
+        self.outages = outages
+        self.logger = logger
+        self.now = now
+    }
+
+    func answer(_ request: HTTPRequest) async -> HTTPResponse {
+        let preferred = Self.preferredLocale(request.headers["accept-language"])
+        guard let address = PairingAddress(path: request.path) else {
+            return PairingPage.response(.ended(.unknown), preferred, link: nil)
+        }
+        let client = Self.client(of: request)
+        if let wait = guesses.withLock({ [now] in $0.wait(of: client, now()) }) {
+            var response = PairingPage.response(.ended(.tooManyRequests), preferred, link: nil)
+            response.headers["Retry-After"] = "\(Int(wait.seconds.rounded(.up)))"
+            return response
+        }
+        do {
+            let response = try await answer(request, address, from: client, preferred)
+            outages.succeeded("pairing_page")
+            return response
+        } catch {
+            outages.failed("pairing_page", error)
+            var response = PairingPage.response(.ended(.unavailable), preferred, link: nil)
+            response.headers["Retry-After"] = "10"
+            return response
+        }
+    }
+
+    private func answer(
+        _ request: HTTPRequest, _ address: PairingAddress, from client: String, _ preferred: PairingText.Locale
+    ) async throws -> HTTPResponse {
+        guard let link = address.link, let state = try await repository.findLink(link.hash) else {
+            guesses.withLock { [now] in $0.record(client, now()) }
+            return PairingPage.response(.ended(.unknown), preferred, link: nil)
+        }
+        switch (request.method, address.isWaiting) {
+        case ("GET", _), ("HEAD", _):
+            let view = Self.view(of: state) ?? Self.openView(state, link, isWaiting: address.isWaiting)
+            return PairingPage.response(view, state.locale, link: link)
+        case ("POST", false):
+            // Who replays a used link hears so, though the page of its person says what has become of them.
+            if state.state != .open { return PairingPage.response(Self.ending(state), state.locale, link: link) }
+            return try await redeem(link, state, FormBody.value("code", in: request), from: client)
+        default:
+            var response = PairingPage.response(.ended(.badRequest), state.locale, link: nil)
+            response.status = 405
+            response.headers["Allow"] = address.isWaiting ? "GET, HEAD" : "GET, HEAD, POST"
+            return response
+        }
+    }
+
+    private func redeem(
+        _ link: PairingLink, _ state: PairingLinkState, _ text: String?, from client: String
+    ) async throws -> HTTPResponse {
+        guard let text else { return PairingPage.response(.ended(.badRequest), state.locale, link: nil) }
+        guard let code = BindingCode(text) else {
+            return PairingPage.response(.form(state, .notACode), state.locale, link: link)
+        }
+        let given = code.hash
+        var found: Int64?
+        // All of them, so that the time it takes tells nothing.
+        for invitation in try await repository.invitations(for: link.hash) where invitation.code == given {
+            found = invitation.id
+        }
+        let outcome = try await repository.redeemLink(link.hash, invitation: found)
+        switch outcome {
+        case .bound:
+            logger.log(.pairingBound(state))
+            return PairingPage.redirect(to: link)
+        case .alreadyBound: return PairingPage.redirect(to: link)
+        case .unknown, .used, .expired, .blocked, .revoked, .wrongCode, .invitationUsed, .invitationExpired, .wrongPerson,
+            .memberTaken:
+            guesses.withLock { [now] in $0.record(client, now()) }
+            logger.log(.pairingRefused(state, reason: outcome.rawValue))
+            // Of now: it has a try less, or another tab was faster.
+            guard let after = try await repository.findLink(link.hash) else {
+                return PairingPage.response(.ended(.unknown), state.locale, link: nil)
+            }
+            guard after.state == .open, let problem = Self.problem(outcome) else {
+                return PairingPage.response(Self.ending(after), state.locale, link: link)
+            }
+            return PairingPage.response(.form(after, problem), state.locale, link: link)
+        }
+    }
+
+    private static func problem(_ outcome: RedeemOutcome) -> PairingView.Problem? {
+        switch outcome {
+        case .wrongCode: .wrongCode
+        case .invitationUsed: .invitationUsed
+        case .invitationExpired: .invitationExpired
+        case .wrongPerson: .wrongPerson
+        case .memberTaken: .memberTaken
+        case .bound, .alreadyBound, .unknown, .used, .expired, .blocked, .revoked: nil
+        }
+    }
+
+    /// What to show where there is nothing to do any more; nil: there is.
+    private static func view(of state: PairingLinkState) -> PairingView? {
+        if let member = state.member, state.state == .open || state.state == .used { return .done(state, member: member) }
+        return state.state == .open ? nil : ending(state)
+    }
+
+    private static func openView(_ state: PairingLinkState, _ link: PairingLink, isWaiting: Bool) -> PairingView {
+        isWaiting ? .waiting(state, approvalCode: link.approvalCode.description) : .form(state, nil)
+    }
+
+    private static func ending(_ state: PairingLinkState) -> PairingView {
+        switch state.state {
+        case .open, .used: .ended(.used)
+        case .expired: .ended(.expired)
+        case .blocked: .ended(.blocked)
+        case .revoked: .ended(.revoked)
+        }
+    }
+
+    /// The peer; behind a proxy on this machine, who it says its client is.
+    private static func client(of request: HTTPRequest) -> String {
+        guard request.clientAddress.hasPrefix("127."), let chain = request.headers["x-forwarded-for"],
+            let last = chain.split(separator: ",").last
+        else { return request.clientAddress }
+        return String(last.drop { $0 == " " }.prefix(45))
+    }
+
+    /// Chinese or English, by which of them the browser names first.
+    private static func preferredLocale(_ header: String?) -> PairingText.Locale {
+        let languages = (header ?? "").lowercased().split(separator: ",").map { $0.drop { $0 == " " } }
+        return languages.first { $0.hasPrefix("zh") || $0.hasPrefix("en") }?.hasPrefix("zh") == true ? .zh : .en
+    }
+}
