@@ -198,7 +198,10 @@ package struct Configuration: Sendable {
         let text = try node.string()
         guard let url = URL(string: text), let scheme = url.scheme, ["http", "https"].contains(scheme),
             url.host?.isEmpty == false, url.query == nil, url.fragment == nil, url.user == nil
-        else { throw node.fail("found \"\(text.prefix(80))\", expected an http(s) URL such as \"https://bots.example.com\"") }
+        else {
+            throw node.fail(
+                "found \"\(text.prefix(80))\", expected an http(s) URL such as \"https://bots.example.com\"")
+        }
         return url
     }
 

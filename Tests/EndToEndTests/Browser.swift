@@ -14,7 +14,8 @@ struct Browser: Sendable {
     static func start(language: String) async throws -> Browser {
         let port = try PeerProcess.freePort()
         let driver = PeerProcess("/usr/bin/chromedriver", ["--port=\(port)", "--log-level=OFF"])
-        guard try await PeerProcess.listening(on: port), let base = URL(string: "http://127.0.0.1:\(port)/session") else {
+        guard try await PeerProcess.listening(on: port), let base = URL(string: "http://127.0.0.1:\(port)/session")
+        else {
             throw StageError(description: "no chromedriver")
         }
         let http = HTTPExchange(timeout: .seconds(60))
@@ -33,8 +34,10 @@ struct Browser: Sendable {
         let capabilities: [String: any Sendable] = [
             "goog:chromeOptions": options, "goog:loggingPrefs": ["browser": "ALL", "performance": "ALL"],
         ]
-        let answer = try await http.send("POST", base, json: ["capabilities": ["alwaysMatch": capabilities] as [String: any Sendable]])
-        guard let id = JSONValue(parsing: String(decoding: answer.body, as: UTF8.self))?["value"]["sessionId"].string else {
+        let answer = try await http.send(
+            "POST", base, json: ["capabilities": ["alwaysMatch": capabilities] as [String: any Sendable]])
+        guard let id = JSONValue(parsing: String(decoding: answer.body, as: UTF8.self))?["value"]["sessionId"].string
+        else {
             await driver.stop()
             throw StageError(description: "no session: \(String(decoding: answer.body, as: UTF8.self).prefix(1000))")
         }
@@ -47,7 +50,9 @@ struct Browser: Sendable {
     }
 
     @discardableResult
-    private func command(_ method: String, _ path: String, _ json: [String: any Sendable]? = nil) async throws -> JSONValue {
+    private func command(_ method: String, _ path: String, _ json: [String: any Sendable]? = nil) async throws
+        -> JSONValue
+    {
         let answer = try await http.send(
             method, session.appendingPathComponent(path), json: method == "POST" ? json ?? [:] : nil)
         guard answer.status == 200, let value = JSONValue(parsing: String(decoding: answer.body, as: UTF8.self)) else {

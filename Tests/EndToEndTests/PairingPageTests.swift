@@ -98,7 +98,9 @@ struct PairingPageTests {
         try await way.browser.click("button")
         #expect(try await way.browser.shows(words.done))
         try await way.checkPage()
-        #expect(try await way.browser.evaluate("return location.href").string == link, "loading it again sends nothing twice")
+        #expect(
+            try await way.browser.evaluate("return location.href").string == link,
+            "loading it again sends nothing twice")
         try await way.browser.reload()
         #expect(try await way.browser.shows(words.done))
 
@@ -116,7 +118,9 @@ struct PairingPageTests {
         try await way.end()
     }
 
-    @Test("without a code the page waits for the administrator, and learns of the approval by itself", arguments: [english, chinese])
+    @Test(
+        "without a code the page waits for the administrator, and learns of the approval by itself",
+        arguments: [english, chinese])
     func approval(words: Words) async throws {
         let way = try await Way(words)
         try await way.browser.open(try await way.link(for: "ou_new"))

@@ -79,7 +79,8 @@ struct PairingSiteTests {
         String(decoding: response.body, as: UTF8.self)
     }
 
-    @Test("who enters an invitation's code becomes that member, is told so in the chat, and their next message is stored")
+    @Test(
+        "who enters an invitation's code becomes that member, is told so in the chat, and their next message is stored")
     func invitation() async throws {
         let bench = try await Bench()
         let (link, code) = (try await bench.makeLink(), try await bench.invite("Ann"))
@@ -103,7 +104,8 @@ struct PairingSiteTests {
     func hashesOnly() async throws {
         let bench = try await Bench()
         let (link, code) = (try await bench.makeLink(), try await bench.invite("Ann"))
-        let rows = try await bench.fixture.pool.rows("SELECT t::text FROM gateway.binding_token t")
+        let rows =
+            try await bench.fixture.pool.rows("SELECT t::text FROM gateway.binding_token t")
             + bench.fixture.pool.rows("SELECT v::text FROM gateway.invitation v")
         #expect(rows.count == 2)
         for secret in [link.text, code.description, link.approvalCode.description] {
@@ -150,7 +152,8 @@ struct PairingSiteTests {
         let (ann, bob) = (try await bench.invite("Ann"), try await bench.invite("Bob"))
         #expect(
             try await bench.fixture.pool.rows(
-                "SELECT count(*) FROM gateway.binding_token WHERE expires_at - now() BETWEEN '14 minutes' AND '15 minutes'")
+                "SELECT count(*) FROM gateway.binding_token WHERE expires_at - now() BETWEEN '14 minutes' AND '15 minutes'"
+            )
                 == ["(2)"])
         try await bench.fixture.pool.run(
             "UPDATE gateway.binding_token SET expires_at = now() - interval '1 second' WHERE open_id = 'ou_1'")
@@ -181,7 +184,9 @@ struct PairingSiteTests {
         #expect(taken.status == 422 && Self.text(taken).contains("connected already, with another account"))
         #expect(try await bench.bindings() == ["(ou_me,Ann)"])
         #expect(
-            bench.log.events(named: "pairing.refused").map { $0["reason"] } == [.text("wrong_person"), .text("member_taken")])
+            bench.log.events(named: "pairing.refused").map { $0["reason"] } == [
+                .text("wrong_person"), .text("member_taken"),
+            ])
     }
 
     @Test("a link binds the person who got it to the bot that sent it, whoever opens it")
@@ -233,7 +238,8 @@ struct PairingSiteTests {
                     "SELECT count(*) FROM gateway.invitation WHERE used_at IS NOT NULL AND member LIKE '%\(round)'")
                     == ["(1)"], "the other code is good yet")
         }
-        #expect(try await bench.fixture.pool.rows("SELECT count(*) FROM gateway.outbox") == ["(10)"], "each is told once")
+        #expect(
+            try await bench.fixture.pool.rows("SELECT count(*) FROM gateway.outbox") == ["(10)"], "each is told once")
     }
 
     @Test("one code at two links at once lets one person in")
@@ -263,7 +269,9 @@ struct PairingSiteTests {
         // Ten at once, each from an address of its own.
         let statuses = await withTaskGroup(of: Int.self) { group in
             for index in 0..<10 {
-                group.addTask { await bench.enter(BindingCode().description, at: link, from: "192.0.2.\(100 + index)").status }
+                group.addTask {
+                    await bench.enter(BindingCode().description, at: link, from: "192.0.2.\(100 + index)").status
+                }
             }
             return await group.reduce(into: []) { $0.append($1) }
         }
@@ -308,7 +316,9 @@ struct PairingSiteTests {
     func badRequests() async throws {
         let bench = try await Bench()
         let (link, code) = (try await bench.makeLink(), try await bench.invite("Ann"))
-        func send(_ method: String, _ rest: String = "", type: String = "application/x-www-form-urlencoded", body: String)
+        func send(
+            _ method: String, _ rest: String = "", type: String = "application/x-www-form-urlencoded", body: String
+        )
             async -> Int
         {
             await bench.site.answer(
@@ -345,7 +355,9 @@ struct PairingSiteTests {
         #expect(await bench.enter(bob, at: second).status == 303)
         #expect(try await bench.bindings() == ["(ou_1,Ann)"])
         #expect(
-            try await bench.fixture.pool.rows("SELECT member FROM gateway.invitation WHERE used_at IS NULL") == ["(Bob)"])
+            try await bench.fixture.pool.rows("SELECT member FROM gateway.invitation WHERE used_at IS NULL") == [
+                "(Bob)"
+            ])
 
         let stranger = try await bench.makeLink(for: "ou_2")
         try await bench.fixture.pool.run("UPDATE gateway.installation SET status = 'revoked'")
@@ -354,7 +366,8 @@ struct PairingSiteTests {
         }
     }
 
-    @Test("an invitation replaces the one before, ends with its member's removal, and shows in the list while it is good")
+    @Test(
+        "an invitation replaces the one before, ends with its member's removal, and shows in the list while it is good")
     func invitations() async throws {
         let bench = try await Bench()
         let repository = bench.fixture.repository

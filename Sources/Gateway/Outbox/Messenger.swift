@@ -134,7 +134,8 @@ struct Messenger: Sendable {
         }
         let text = NoticeText.text(.needsPairing(agent: agent), locale)
         return .linkCard(
-            title: text.title, color: .blue, text: text.body, button: text.button ?? "", url: link.secret.url(under: link.page))
+            title: text.title, color: .blue, text: text.body, button: text.button ?? "",
+            url: link.secret.url(under: link.page))
     }
 }
 

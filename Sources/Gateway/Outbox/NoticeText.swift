@@ -57,7 +57,8 @@ enum NoticeText {
         case (.needsPairing(let agent), .en):
             Text(
                 title: agent,
-                body: "I don't know you yet, so I can't read your messages. Please connect within 15 minutes, and write to me "
+                body:
+                    "I don't know you yet, so I can't read your messages. Please connect within 15 minutes, and write to me "
                     + "again then. The link is yours alone: don't pass it on.", button: "Connect")
         case (.needsPairing(let agent), .zh):
             Text(
@@ -66,7 +67,9 @@ enum NoticeText {
         case (.bound(let agent, let member, let workspace), .en):
             Text(
                 title: agent,
-                body: "You are connected, as \(plain(member)) of \(plain(workspace)). Write to me: I read your messages now.")
+                body:
+                    "You are connected, as \(plain(member)) of \(plain(workspace)). Write to me: I read your messages now."
+            )
         case (.bound(let agent, let member, let workspace), .zh):
             Text(title: agent, body: "绑定成功：你是 \(plain(workspace)) 的 \(plain(member))。现在可以给我发消息了。")
         case (.contextStarted(let agent), .en):

@@ -5,7 +5,8 @@ import HTTPServer
 enum PairingPage {
     /// - Parameter link: of the page's address, for the links in it. They are relative, so that they hold under any path
     ///   that a proxy puts before them.
-    static func response(_ view: PairingView, _ locale: InstallationSettings.Locale, link: PairingLink?) -> HTTPResponse {
+    static func response(_ view: PairingView, _ locale: InstallationSettings.Locale, link: PairingLink?) -> HTTPResponse
+    {
         HTTPResponse(
             status: view.status, headers: headers(locale), body: Array(html(view, locale, link: link).utf8))
     }

@@ -84,7 +84,8 @@ final class PairingSite: Sendable {
             logger.log(.pairingBound(state))
             return PairingPage.redirect(to: link)
         case .alreadyBound: return PairingPage.redirect(to: link)
-        case .unknown, .used, .expired, .blocked, .revoked, .wrongCode, .invitationUsed, .invitationExpired, .wrongPerson,
+        case .unknown, .used, .expired, .blocked, .revoked, .wrongCode, .invitationUsed, .invitationExpired,
+            .wrongPerson,
             .memberTaken:
             guesses.withLock { [now] in $0.record(client, now()) }
             logger.log(.pairingRefused(state, reason: outcome.rawValue))
@@ -112,7 +113,9 @@ final class PairingSite: Sendable {
 
     /// What to show where there is nothing to do any more; nil: there is.
     private static func view(of state: PairingLinkState) -> PairingView? {
-        if let member = state.member, state.state == .open || state.state == .used { return .done(state, member: member) }
+        if let member = state.member, state.state == .open || state.state == .used {
+            return .done(state, member: member)
+        }
         return state.state == .open ? nil : ending(state)
     }
 

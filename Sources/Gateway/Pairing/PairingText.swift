@@ -103,7 +103,8 @@ struct PairingText: Sendable, Equatable {
             case (.invitationExpired, .zh): "该配对码已过期，请向管理员索取新的。"
             case (.wrongPerson, .en): "That code is for somebody else. Ask an administrator for one of your own."
             case (.wrongPerson, .zh): "该配对码是给另一个人的，请向管理员索取你自己的。"
-            case (.memberTaken, .en): "That code's member is connected already, with another account. Ask an administrator."
+            case (.memberTaken, .en):
+                "That code's member is connected already, with another account. Ask an administrator."
             case (.memberTaken, .zh): "该配对码对应的成员已用其他账号绑定，请联系管理员。"
             }
         guard problem != .notACode else { return text }
@@ -117,9 +118,11 @@ struct PairingText: Sendable, Equatable {
         switch (ending, locale) {
         case (.unknown, .en):
             PairingText(
-                title: "No such link", paragraphs: ["Open the link of the bot's newest message, or write to the bot again."])
+                title: "No such link",
+                paragraphs: ["Open the link of the bot's newest message, or write to the bot again."])
         case (.unknown, .zh): PairingText(title: "链接不存在", paragraphs: ["请打开机器人最新消息里的链接，或重新给机器人发消息。"])
-        case (.used, .en): PairingText(title: "This link was used", paragraphs: ["It is good for one time. Nothing changed."])
+        case (.used, .en):
+            PairingText(title: "This link was used", paragraphs: ["It is good for one time. Nothing changed."])
         case (.used, .zh): PairingText(title: "链接已被使用", paragraphs: ["每个链接只能使用一次，没有任何更改。"])
         case (.expired, .en):
             PairingText(
@@ -138,7 +141,8 @@ struct PairingText: Sendable, Equatable {
             PairingText(title: "Too many tries", paragraphs: ["Please wait a minute, then load this page again."])
         case (.tooManyRequests, .zh): PairingText(title: "操作过于频繁", paragraphs: ["请稍等一分钟后重新加载页面。"])
         case (.unavailable, .en):
-            PairingText(title: "Not right now", paragraphs: ["Nothing is lost. Please load this page again in a minute."])
+            PairingText(
+                title: "Not right now", paragraphs: ["Nothing is lost. Please load this page again in a minute."])
         case (.unavailable, .zh): PairingText(title: "暂时不可用", paragraphs: ["没有丢失任何内容，请一分钟后重新加载页面。"])
         case (.badRequest, .en): PairingText(title: "That did not work", paragraphs: ["Please go back and try again."])
         case (.badRequest, .zh): PairingText(title: "请求无效", paragraphs: ["请返回重试。"])
