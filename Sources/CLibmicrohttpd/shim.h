@@ -1,5 +1,6 @@
 #pragma once
 #include <microhttpd.h>
+#include <stdlib.h>
 #include <string.h>
 #include <netinet/in.h>
 #include <arpa/inet.h>
@@ -39,6 +40,25 @@ static inline const char *lgw_http_client_address(struct MHD_Connection *connect
 }
 static inline enum MHD_Result lgw_http_close_upgraded(struct MHD_UpgradeResponseHandle *handle) {
     return MHD_upgrade_action(handle, MHD_UPGRADE_ACTION_CLOSE);
+}
+// An answer that ends in the middle: its reader fails after the first half.
+struct lgw_http_half {
+    size_t size;
+    char bytes[];
+};
+static inline ssize_t lgw_http_read_half(void *context, uint64_t position, char *buffer, size_t space) {
+    const struct lgw_http_half *half = (const struct lgw_http_half *)context;
+    if (position >= half->size) return MHD_CONTENT_READER_END_WITH_ERROR;
+    size_t count = half->size - (size_t)position < space ? half->size - (size_t)position : space;
+    memcpy(buffer, half->bytes + position, count);
+    return (ssize_t)count;
+}
+static inline struct MHD_Response *lgw_http_cut_off_response(const void *bytes, size_t size) {
+    struct lgw_http_half *half = (struct lgw_http_half *)malloc(sizeof(struct lgw_http_half) + size / 2);
+    if (!half) return NULL;
+    half->size = size / 2;
+    memcpy(half->bytes, bytes, half->size);
+    return MHD_create_response_from_callback(size, 4096, lgw_http_read_half, half, free);
 }
 static const enum MHD_ResponseMemoryMode lgw_http_copy = MHD_RESPMEM_MUST_COPY;
 // MHD's enumerations carry attributes that rename or hide their cases in Swift.

@@ -28,6 +28,8 @@ package struct HTTPResponse: Sendable {
     package var status: Int
     package var headers: [String: String]
     package var body: [UInt8]
+    /// Ends the connection after the first half of the body, as a peer does that dies.
+    package var isCutOff = false
     /// With status 101: takes the socket over.
     package var upgrade: (@Sendable (UpgradedSocket) -> Void)?
 

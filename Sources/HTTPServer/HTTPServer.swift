@@ -247,6 +247,8 @@ private func queue(
                 upgrade.takeOver(socket)
                 if shared.state.withLock({ $0.isStopping }) { socket.close() }
             }, upgrade)
+    } else if answer.isCutOff {
+        response = lgw_http_cut_off_response(answer.body, answer.body.count)
     } else {
         response = answer.body.withUnsafeBytes { bytes in
             MHD_create_response_from_buffer(

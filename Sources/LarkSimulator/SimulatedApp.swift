@@ -98,6 +98,8 @@ package struct APIFault: Sendable {
     package var isTaken = false
     /// Before the answer.
     package var delay: Duration = .zero
+    /// Half of the answer comes, then the connection ends.
+    package var isCutOff = false
 
     package init(status: Int = 200, body: String = "") {
         self.status = status

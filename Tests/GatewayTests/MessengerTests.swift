@@ -91,10 +91,29 @@ struct MessengerTests {
         (hang.isTaken, hang.delay) = (true, .seconds(4))
         var broken = APIFault(body: #"{"code":0,"da"#)
         broken.isTaken = true
-        await bench.simulator.failMessages([hang, broken])
+        var half = APIFault(body: #"{"code":0,"msg":"success","data":{"message_id":"om_1"}}"#)
+        (half.isTaken, half.isCutOff) = (true, true)
+        await bench.simulator.failMessages([hang, broken, half])
         let row = bench.row("hi")
         #expect(isRetry(try await bench.send(row)))
         #expect(isRetry(try await bench.send(row)))
+        #expect(isRetry(try await bench.send(row)))
+        guard case .sent = try await bench.send(row) else { return #expect(Bool(false)) }
+        #expect(await bench.sent() == [#"oc_1: {"text":"hi"}"#])
+        await bench.simulator.stop()
+    }
+
+    @Test("half of an answer is none: nothing is in the chat, it is tried again, and is there once")
+    func halfAnAnswer() async throws {
+        let bench = Bench()
+        try await bench.start()
+        var half = APIFault(body: #"{"code":0,"msg":"success","data":{"message_id":"om_1"}}"#)
+        half.isCutOff = true
+        await bench.simulator.failMessages([half])
+        let row = bench.row("hi")
+        guard case .retry(_, let error) = try await bench.send(row) else { return #expect(Bool(false)) }
+        #expect(error.contains("no connection to 127.0.0.1"), "\(error)")
+        #expect(await bench.sent().isEmpty)
         guard case .sent = try await bench.send(row) else { return #expect(Bool(false)) }
         #expect(await bench.sent() == [#"oc_1: {"text":"hi"}"#])
         await bench.simulator.stop()
