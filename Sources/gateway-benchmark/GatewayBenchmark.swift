@@ -114,6 +114,7 @@ enum Measurement: String, CaseIterable {
     case windows
     case flush
     case claimComplete = "claim/complete"
+    case outbox
     case growth
     case decode
     case connections
@@ -126,6 +127,7 @@ enum Measurement: String, CaseIterable {
         case .windows: await WindowsBenchmark(count: isQuick ? 200_000 : 1_000_000).run()
         case .flush: try await FlushBenchmark(server: server, sessions: isQuick ? 10_000 : 100_000).run()
         case .claimComplete: try await QueueBenchmark(server: server, isQuick: isQuick).run()
+        case .outbox: try await OutboxBenchmark(server: server, isQuick: isQuick).run()
         case .growth: try await GrowthBenchmark(server: server, isQuick: isQuick).run()
         case .decode: DecodeBenchmark(events: isQuick ? 20_000 : 200_000).run()
         case .connections: try await ConnectionsBenchmark(isQuick: isQuick).run()

@@ -118,6 +118,10 @@ struct QueryPlanTests {
             SELECT 1, 'reply', 'chat_id', 'oc_fill_' || n, '{}', now() FROM generate_series(1, \(5 * count)) n
             """,
             """
+            INSERT INTO gateway.outbox (installation_id, kind, receive_id_type, receive_id, payload)
+            SELECT 1, 'reply', 'chat_id', 'oc_wait_' || n % \(count / 4), '{}' FROM generate_series(1, \(count)) n
+            """,
+            """
             INSERT INTO gateway.agent (workspace_id, name, runtime_id)
             SELECT 1, 'agent_fill_' || n, 'other' FROM generate_series(1, \(count)) n
             """,

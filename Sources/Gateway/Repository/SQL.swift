@@ -85,6 +85,7 @@ package enum GatewaySchema {
             migration(12, "progress", PackageResources._12_progress_sql),
             migration(13, "taking_in_turns", PackageResources._13_taking_in_turns_sql),
             migration(14, "pairing", PackageResources._14_pairing_sql),
+            migration(15, "outbox_walk", PackageResources._15_outbox_walk_sql),
         ],
         // "larkgate" in ASCII.
         lockKey: 0x6c61_726b_6761_7465)
