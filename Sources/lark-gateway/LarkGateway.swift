@@ -26,6 +26,8 @@ struct LarkGateway {
                                          who may talk to the bots
           outbox list|retry|drop --config FILE
                                          what was not sent
+          issue list|show KEY --config FILE
+                                         what people noted with /issue
           worker --config FILE --runtime NAME [--concurrency N] [--timeout 10m] -- COMMAND ARGS
                                          run COMMAND per task: conversation on stdin, reply from stdout
           simulate --listen 127.0.0.1:PORT [--app ID:SECRET]
@@ -55,6 +57,7 @@ struct LarkGateway {
             case "agent": return try await AgentCommand.run(rest)
             case "member": return try await MemberCommand.run(rest)
             case "outbox": return try await OutboxCommand.run(rest)
+            case "issue": return try await IssueCommand.run(rest)
             case "worker": return try await WorkerCommand.run(rest)
             case "simulate": return try await SimulateCommand.run(rest)
             case "demo": return try await DemoCommand.run(rest)

@@ -159,6 +159,34 @@ struct AdministrationTests {
         await place.end(daemon)
     }
 
+    @Test("what people noted with /issue is listed and shown, without doing anything to the terminal")
+    func issues() async throws {
+        let stage = try await Stage()
+        let configuration = stage.configuration()
+        let daemon = try await stage.start(configuration)
+        await stage.say("/issue It broke \u{1B}[2J again\nwhen I pressed\n\tthe \u{7}button")
+        await stage.say("/issue Second")
+        _ = await stage.sent(2)
+        func issue(_ arguments: String...) async throws -> (Int32, String) {
+            let command = try Daemon(["issue"] + arguments + ["--config", try Daemon.file(configuration)])
+            return (await command.ended(), command.output)
+        }
+        let list = try await issue("list", "--workspace", "acme")
+        #expect(list.0 == 0)
+        #expect(
+            list.1.contains(
+                /KEY .*\nACME-2 +acme +ou_1 +\d+s +Second\s*\nACME-1 +acme +ou_1 +\d+s +It broke  \[2J again\s*\n/),
+            "\(list.1)")
+        #expect(try await !issue("list", "--limit", "1").1.contains("ACME-1"))
+        #expect(try await !issue("list", "--workspace", "other").1.contains("ACME"))
+        let shown = try await issue("show", "acme-1")
+        #expect(shown.0 == 0 && shown.1.contains("\n\nwhen I pressed\n\tthe  button"), "\(shown.1)")
+        #expect(!(list.1 + shown.1).contains("\u{1B}"))
+        #expect(try await issue("show", "ACME-3") == (1, "no issue ACME-3\n"))
+        #expect(try await issue("list", "--limit", "0").0 == 2)
+        await stage.end(daemon)
+    }
+
     @Test("D12: an installation whose domain changes is connected there at once")
     func domain() async throws {
         let place = try await Place()

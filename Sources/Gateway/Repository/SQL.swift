@@ -42,6 +42,7 @@ enum SQL {
     static let measureOutbox = statement("measure_outbox", PackageResources.measure_outbox_sql)
     static let retryOutbox = statement("retry_outbox", PackageResources.retry_outbox_sql)
     static let dropOutbox = statement("drop_outbox", PackageResources.drop_outbox_sql)
+    static let listIssues = statement("list_issues", PackageResources.list_issues_sql)
     static let putContext = statement("put_context", PackageResources.put_context_sql)
     static let reportProgress = statement("report_progress", PackageResources.report_progress_sql)
     static let takeProgress = statement("take_progress", PackageResources.take_progress_sql)

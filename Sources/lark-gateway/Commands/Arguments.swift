@@ -45,6 +45,15 @@ struct Arguments {
         return duration
     }
 
+    /// `--limit`, from 1 up to a million; 100 where it is not given.
+    func limit() throws -> Int {
+        let limit = options["limit"].map { Int($0) ?? 0 } ?? 100
+        guard (1...1_000_000).contains(limit) else {
+            throw UsageError("--limit \(options["limit"] ?? ""): expected a number from 1")
+        }
+        return limit
+    }
+
     func refusePositional() throws {
         if let word = positional.first { throw UsageError("unexpected argument \(word)") }
     }

@@ -43,10 +43,7 @@ enum OutboxCommand {
     }
 
     private static func list(_ arguments: Arguments, _ repository: Repository) async throws -> Int32 {
-        let limit = arguments.options["limit"].map { Int($0) ?? 0 } ?? 100
-        guard (1...1_000_000).contains(limit) else {
-            throw UsageError("--limit \(arguments.options["limit"] ?? ""): expected a number from 1")
-        }
+        let limit = try arguments.limit()
         let app = arguments.options["app"]
         let rows =
             try await repository.outbox(isDead: false, of: app, limit: limit)

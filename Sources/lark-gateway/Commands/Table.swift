@@ -1,7 +1,24 @@
+/// What people wrote, for a terminal: it must not move its cursor, nor do anything else to it.
+enum TerminalText {
+    static func line(_ text: String) -> String {
+        String(
+            String.UnicodeScalarView(text.unicodeScalars.map { $0.properties.generalCategory == .control ? " " : $0 }))
+    }
+
+    /// Keeps its lines and tabs.
+    static func lines(_ text: String) -> String {
+        String(
+            String.UnicodeScalarView(
+                text.unicodeScalars.map {
+                    $0.properties.generalCategory == .control && $0 != "\n" && $0 != "\t" ? " " : $0
+                }))
+    }
+}
+
 /// Rows with columns as wide as their widest cell.
 enum Table {
     static func print(_ head: [String], _ rows: [[String]]) {
-        let all = [head] + rows
+        let all = ([head] + rows).map { $0.map { TerminalText.line($0) } }
         for row in all {
             let cells = row.enumerated().map { column, cell in
                 let width = all.map { $0[column].count }.max() ?? 0

@@ -1,0 +1,42 @@
+import Configuration
+import Gateway
+
+/// `issue ...`: what people noted with `/issue`.
+enum IssueCommand {
+    static let usage = """
+        issue list [--workspace W] [--limit N] | show KEY [--workspace W], each with --config FILE
+        """
+
+    static func run(_ words: [String]) async throws -> Int32 {
+        let arguments = try Arguments(words, known: ["config", "workspace", "limit"])
+        let configuration = try Configuration.load(path: arguments.required("config"), for: .database)
+        let workspace = arguments.options["workspace"]
+        return try await Database.withRepository(configuration) { repository in
+            switch (arguments.positional.first, arguments.positional.count) {
+            case ("list", 1):
+                Table.print(
+                    ["KEY", "WORKSPACE", "BY", "AGE", "TITLE"],
+                    try await repository.issues(of: workspace, limit: arguments.limit()).map {
+                        [$0.key, $0.workspace, $0.createdBy, DurationText.text($0.age), $0.title]
+                    })
+            case ("show", 2):
+                let key = arguments.positional[1]
+                let issues = try await repository.issues(of: workspace, key: key, limit: 100)
+                guard !issues.isEmpty else {
+                    print("no issue \(key)")
+                    return ExitCode.failed
+                }
+                // Workspaces whose names begin alike share keys.
+                for issue in issues {
+                    print("\(issue.key) \(TerminalText.line(issue.title))")
+                    print(
+                        "by \(TerminalText.line(issue.createdBy)) of \(issue.workspace), \(DurationText.text(issue.age)) ago"
+                    )
+                    if !issue.description.isEmpty { print("\n\(TerminalText.lines(issue.description))") }
+                }
+            default: throw UsageError(usage)
+            }
+            return ExitCode.done
+        }
+    }
+}
