@@ -2,6 +2,7 @@ import Curl
 import AsyncRuntime
 import Foundation
 import Gateway
+import HTTPServer
 import Lark
 import LarkSimulator
 import Postgres
@@ -118,6 +119,43 @@ struct BadInputTests {
         ])
         #expect(await edited.ended() == 1)
         #expect(edited.output.contains("migration 2 (ingest) was edited"))
+    }
+
+    @Test("a port that somebody else has ends the start with the address and code 1, before anything else happened")
+    func ports() async throws {
+        let url = try await TestPostgres.makeEmptyDatabase()
+        let taken = try HTTPServer(host: "127.0.0.1", port: 0) { _ in .text("mine\n") }
+        let listen = #"{"listen": "127.0.0.1:\#(taken.port)"}"#
+        for keys in [
+            #""metrics": \#(listen)"#,
+            #""metrics": {"listen": "127.0.0.1:0"}, "public_url": "https://e.com", "pairing": \#(listen)"#,
+        ] {
+            let daemon = try Daemon.run(#"{"database_url": "\#(url)", \#(keys)}"#)
+            #expect(await daemon.ended() == 1)
+            #expect(daemon.output.contains("can't listen on 127.0.0.1:\(taken.port): Address already in use"))
+            #expect(daemon.events("schema.migrated").isEmpty)
+        }
+        await taken.stop()
+    }
+
+    @Test("until the database is there the pairing page says that it can't, and readiness too")
+    func notYetReady() async throws {
+        let daemon = try Daemon.run(
+            """
+            {"database_url": "host=127.0.0.1 port=1", "metrics": {"listen": "127.0.0.1:0"},
+             "public_url": "https://e.com", "pairing": {"listen": "127.0.0.1:0"}}
+            """)
+        #expect(try await daemon.logs("database.unavailable"))
+        func get(_ listening: String, _ path: String) async throws -> Int {
+            let port = try #require(daemon.events(listening).first?["port"].integer)
+            let url = try #require(URL(string: "http://127.0.0.1:\(port)\(path)"))
+            return try await HTTPExchange(timeout: .seconds(30)).send("GET", url).status
+        }
+        #expect(try await get("pairing.listening", "/pair/" + String(repeating: "A", count: 43)) == 503)
+        #expect(try await get("pairing.listening", "/") == 404)
+        #expect(try await get("pairing.listening", "/metrics") == 404, "what is shown to the world is the page alone")
+        #expect(try await get("metrics.listening", "/readyz") == 503)
+        #expect(await daemon.stop() == 0)
     }
 
     @Test(
