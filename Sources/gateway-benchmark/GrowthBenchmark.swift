@@ -9,48 +9,63 @@ struct GrowthBenchmark {
 
     func run() async throws -> [Reading] {
         let stored = isQuick ? 200_000 : 10_000_000
-        let empty = try await measure(stored: 0)
-        let full = try await measure(stored: stored)
-        return [
-            Reading(.growth, "ingest, \(stored) messages stored", full.ingest, "messages/s", reference: empty.ingest),
-            Reading(
-                .growth, "claim/complete, \(stored) messages stored", full.claim, "tasks/s", reference: empty.claim),
-        ] + full.pruning
-    }
-
-    private struct Figures {
-        let ingest: Double
-        let claim: Double
-        let pruning: [Reading]
-    }
-
-    private func measure(stored: Int) async throws -> Figures {
-        let url = try await server.makeDatabase("growth")
-        let pool = Pool(url: url, size: 8)
-        let seed = Seed(pool: pool)
         let tasks = isQuick ? 2_000 : 16_000
-        try await seed.installation()
-        try await seed.sessions(1, tasks)
-        if stored > 0 { try await fill(seed, stored, firstSession: tasks + 1) }
-        try await seed.analyze()
-        let messages = isQuick ? 8_000 : 60_000
-        let rig = try await Rig(url: url)
-        _ = try await rig.saturate(Load.frames(2_000, chats: 100, label: "warm").map(\.frame), window: 5_000)
-        let took = try await rig.saturate(
-            Load.frames(messages, chats: 100, label: "growth").map(\.frame), window: 5_000)
-        await rig.end()
-        // What the rig left queued is not part of the measurement.
-        try await pool.run("UPDATE gateway.agent_task SET status = 'cancelled' WHERE status = 'queued'")
-        try await seed.queuedTasks(1, tasks)
-        try await seed.analyze()
-        let claims = try await QueueBenchmark.work(on: pool, workers: 8, expecting: tasks)
+        let empty = try await Stand(try await server.makeDatabase("growth_empty"), sessions: tasks)
+        let filled = try await Stand(try await server.makeDatabase("growth"), sessions: tasks)
+        try await fill(filled.seed, stored, firstSession: tasks + 1)
+        for stand in [empty, filled] { try await stand.seed.analyze() }
+        let ingest = try await ingestByTurns(empty, filled)
+        // What the rigs left queued is not part of the measurement.
+        for stand in [empty, filled] {
+            try await stand.pool.run("UPDATE gateway.agent_task SET status = 'cancelled' WHERE status = 'queued'")
+        }
+        let claim = try await QueueBenchmark.byTurns(empty: empty.pool, filled: filled.pool, tasks: tasks)
         // Nor are the replies of those tasks: thousands of them would be sent while pruning is measured.
-        try await pool.run("UPDATE gateway.outbox SET sent_at = now() WHERE sent_at IS NULL")
-        let pruning = stored > 0 ? try await prune(url, stored: stored) : []
-        await pool.close()
-        try await server.dropDatabase("growth")
-        return Figures(
-            ingest: Double(messages) / took.seconds, claim: Double(tasks) / claims.seconds, pruning: pruning)
+        try await filled.pool.run("UPDATE gateway.outbox SET sent_at = now() WHERE sent_at IS NULL")
+        let pruning = try await prune(filled.url, stored: stored)
+        for stand in [empty, filled] { await stand.pool.close() }
+        for name in ["growth_empty", "growth"] { try await server.dropDatabase(name) }
+        return [
+            Reading(.growth, "ingest, \(stored) messages stored", ingest.filled, "messages/s", reference: ingest.empty),
+            Reading(
+                .growth, "claim/complete, \(stored) messages stored", claim.filled, "tasks/s", reference: claim.empty),
+        ] + pruning
+    }
+
+    /// A database that is measured.
+    private struct Stand {
+        let url: String
+        let pool: Pool
+        let seed: Seed
+
+        init(_ url: String, sessions: Int) async throws {
+            self.url = url
+            pool = Pool(url: url, size: 8)
+            seed = Seed(pool: pool)
+            try await seed.installation()
+            try await seed.sessions(1, sessions)
+        }
+    }
+
+    /// As in `QueueBenchmark.byTurns`.
+    private func ingestByTurns(_ empty: Stand, _ filled: Stand) async throws -> (empty: Double, filled: Double) {
+        let turns = 8
+        let messages = (isQuick ? 8_000 : 60_000) / turns
+        let rigs = (empty: try await Rig(url: empty.url), filled: try await Rig(url: filled.url))
+        var took: (empty: Duration, filled: Duration) = (.zero, .zero)
+        for rig in [rigs.empty, rigs.filled] {
+            _ = try await rig.saturate(Load.frames(2_000, chats: 100, label: "warm").map(\.frame), window: 5_000)
+        }
+        for turn in 0..<turns {
+            let frames = Load.frames(messages, chats: 100, label: "growth\(turn)").map(\.frame)
+            for isFilled in turn % 2 == 0 ? [false, true] : [true, false] {
+                let spent = try await (isFilled ? rigs.filled : rigs.empty).saturate(frames, window: 5_000)
+                if isFilled { took.filled += spent } else { took.empty += spent }
+            }
+        }
+        for rig in [rigs.empty, rigs.filled] { await rig.end() }
+        let count = Double(messages * turns)
+        return (count / took.empty.seconds, count / took.filled.seconds)
     }
 
     /// Messages over 10,000 sessions, each with its dedup row, and a tenth as many audit rows: 12 hours old, so that

@@ -247,6 +247,7 @@ struct OutboundTests {
         let typed = try #require(BindingCode(" " + code.description.lowercased().replacing("-", with: " ")))
         #expect(typed.hash == code.hash)
         #expect(BindingCode("12345") == nil && BindingCode("ILOU1-23456") == nil)
+        #expect(BindingCode("oO0il-lI1ab")?.description == "00011-111AB")
     }
 
     @Test("every notice has its text in both languages")

@@ -1,6 +1,6 @@
 /// A code that a person shows to an administrator, or gets from one. Only its hash is stored.
 package struct BindingCode: Sendable, CustomStringConvertible {
-    /// Crockford's base 32: without I, L, O and U.
+    /// Crockford's base 32: without I, L, O and U. Source: crockford.com/base32.html.
     private static let alphabet = Array("0123456789ABCDEFGHJKMNPQRSTVWXYZ")
     private static let length = 10
     private let letters: String
@@ -16,9 +16,10 @@ package struct BindingCode: Sendable, CustomStringConvertible {
         letters = String((0..<Self.length).reversed().map { Self.alphabet[Int(bits >> (5 * UInt64($0))) & 31] })
     }
 
-    /// What a person typed: case, spaces and dashes do not count; nil when it can't be a code.
+    /// What a person typed: case, spaces and dashes do not count, O is read as 0, I and L as 1; nil when it can't be a code.
     package init?(_ text: String) {
         let letters = text.uppercased().filter { $0 != "-" && !$0.isWhitespace }
+            .replacing("O", with: "0").replacing(/[IL]/, with: "1")
         guard letters.count == Self.length, letters.allSatisfy(Self.alphabet.contains) else { return nil }
         self.letters = letters
     }
