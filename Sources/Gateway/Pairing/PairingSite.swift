@@ -123,6 +123,7 @@ final class PairingSite: Sendable {
         isWaiting ? .waiting(state, approvalCode: link.approvalCode.description) : .form(state, nil)
     }
 
+    /// Of a link that is not open.
     private static func ending(_ state: PairingLinkState) -> PairingView {
         switch state.state {
         case .open, .used: .ended(.used)

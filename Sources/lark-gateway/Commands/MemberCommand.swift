@@ -33,6 +33,9 @@ enum MemberCommand {
         let name = arguments.positional[1]
         let workspace = try arguments.required("workspace")
         guard !name.isEmpty else { throw UsageError("a member needs a name") }
+        if let openID = arguments.options["open-id"], !openID.hasPrefix("ou_") {
+            throw UsageError("--open-id \(openID): expected the open_id of a Lark user for this bot, such as ou_...")
+        }
         let valid = try arguments.duration("valid") ?? .seconds(86_400)
         let code = BindingCode()
         guard

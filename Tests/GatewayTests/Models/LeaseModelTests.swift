@@ -92,6 +92,38 @@ struct LeaseModelTests {
         await pool.close()
     }
 
+    @Test("replicas that look at the same moment leave nothing free: no look is wasted on what another one takes")
+    func looksAtOnce() async throws {
+        let pool = Pool(url: try await TestPostgres.makeDatabase(), size: 8)
+        let repository = Repository(pool: pool)
+        try await pool.run("INSERT INTO gateway.workspace (name) VALUES ('w')")
+        try await pool.run("INSERT INTO gateway.agent (workspace_id, name) SELECT id, 'a' FROM gateway.workspace")
+        let apps = (0..<24).map { "cli_\($0)" }
+        try await pool.run(
+            """
+            INSERT INTO gateway.installation (app_id, workspace_id, agent_id, domain, locale, access)
+            SELECT app, a.workspace_id, a.id, 'https://x', 'en', 'open' FROM unnest($1::text[]) app, gateway.agent a
+            """, [.textArray(apps)])
+        let replicas = (0..<6).map { "r\($0)" }
+        @Sendable func look(_ replica: String) async throws -> Int {
+            try await repository.takeLeases(
+                holder: replica, deadHolders: [], appIDs: apps, used: [], ttl: .seconds(3_600), grace: .seconds(3_600)
+            ).count
+        }
+        for _ in 0..<30 {
+            // Each is known, and holds nothing.
+            for replica in replicas { _ = try await look(replica) }
+            try await pool.run(
+                "UPDATE gateway.installation SET lease_holder = NULL, lease_expires_at = NULL, wanted_by = NULL")
+            let taken = try await withThrowingTaskGroup(of: Int.self) { group in
+                for replica in replicas { group.addTask { try await look(replica) } }
+                return try await group.reduce(into: []) { $0.append($1) }
+            }
+            #expect(taken == Array(repeating: 4, count: 6))
+        }
+        await pool.close()
+    }
+
     private func step(_ world: inout World, _ random: inout SeededGenerator) async throws {
         let replica = world.replicas.keys.sorted().randomElement(using: &random)
         let grace: Duration = Bool.random(using: &random) ? .zero : .seconds(3_600)

@@ -1,0 +1,207 @@
+import AsyncRuntime
+import Foundation
+import Postgres
+import TestSupport
+import Testing
+
+@testable import Gateway
+
+/// Configuration files and commands in any order: who is whose, and what each may change.
+@Suite("Models: the file and the commands")
+struct AdministrationModelTests {
+    private struct Installation: Equatable {
+        var origin: String
+        /// nil: active.
+        var revokedBy: String?
+        var agent: String
+    }
+
+    private struct Agent: Equatable {
+        var origin: String
+        /// nil: not archived.
+        var archivedBy: String?
+    }
+
+    /// All that there is; agents are named `workspace/name`.
+    private struct State: Equatable {
+        var installations: [String: Installation] = [:]
+        var agents: [String: Agent] = [:]
+    }
+
+    private struct File {
+        let agents: [String]
+        /// App to agent.
+        let installations: [String: String]
+
+        var named: Set<String> { Set(agents).union(installations.values) }
+    }
+
+    private struct World {
+        let repository: Repository
+        let key: SealingKey
+        let apps: [String]
+        let agents: [String]
+
+        func state() async throws -> State {
+            var state = State()
+            let installations = """
+                SELECT i.app_id, i.origin, i.revoked_by, i.status, w.name || '/' || a.name AS agent
+                FROM gateway.installation i JOIN gateway.agent a ON a.id = i.agent_id
+                JOIN gateway.workspace w ON w.id = i.workspace_id
+                """
+            for row in try await query("installations", installations) {
+                let by: String? = try row.optional("revoked_by")
+                try Deviation.unless(
+                    try row.value("status") == (by == nil ? "active" : "revoked"), "a status of its own")
+                state.installations[try row.value("app_id")] = Installation(
+                    origin: try row.value("origin"), revokedBy: by, agent: try row.value("agent"))
+            }
+            let agents = """
+                SELECT w.name || '/' || a.name AS name, a.origin, a.archived_by, a.archived_at IS NOT NULL AS is_archived
+                FROM gateway.agent a JOIN gateway.workspace w ON w.id = a.workspace_id
+                """
+            for row in try await query("agents", agents) {
+                let by: String? = try row.optional("archived_by")
+                try Deviation.unless(try row.value("is_archived") == (by != nil), "archived by nobody")
+                state.agents[try row.value("name")] = Agent(origin: try row.value("origin"), archivedBy: by)
+            }
+            return state
+        }
+
+        private func query(_ name: String, _ sql: String) async throws -> Rows {
+            try await repository.pool.query(Statement(name: name, sql: sql), deadline: .after(.seconds(20)))
+        }
+
+        private func parts(_ agent: String) -> (workspace: String, name: String) {
+            let parts = agent.split(separator: "/").map(String.init)
+            return (parts[0], parts[1])
+        }
+
+        private func settings(_ app: String, _ agent: String) -> InstallationSettings {
+            InstallationSettings(
+                appID: app, appSecret: "s", domain: URL(fileURLWithPath: "/"), workspace: parts(agent).workspace,
+                agent: parts(agent).name, access: .open, locale: .en)
+        }
+
+        /// - Returns: what changed; nil when it was refused.
+        func apply(_ file: File) async throws -> [ConfigurationChange]? {
+            try await unlessRefused {
+                try await repository.applyConfiguration(
+                    agents: file.agents.map {
+                        AgentSettings(workspace: parts($0).workspace, name: parts($0).name, runtime: "default")
+                    },
+                    installations: file.installations.sorted { $0.key < $1.key }.map { settings($0.key, $0.value) })
+            }
+        }
+
+        func add(_ app: String, to agent: String) async throws -> Bool {
+            try await unlessRefused {
+                try await repository.addInstallation(settings(app, agent), sealedWith: key)
+            } != nil
+        }
+
+        func archive(_ agent: String, _ isArchived: Bool) async throws {
+            _ = try await repository.archiveAgent(
+                parts(agent).name, in: parts(agent).workspace, isArchived: isArchived)
+        }
+
+        private func unlessRefused<T>(_ body: () async throws -> T) async throws -> T? {
+            do {
+                return try await body()
+            } catch PostgresError.statement(let error) where error.sqlState == "GW002" {
+                return nil
+            }
+        }
+    }
+
+    @Test("what the file made follows the file, what a command made or ended does not; nothing is ever deleted")
+    func origins() async throws {
+        let pool = Pool(url: try await TestPostgres.makeDatabase(), size: 1)
+        let key = try SealingKey(String(repeating: "0b", count: 32))
+        try await ModelSeeds.tryAll(60) { _, random in
+            let world = World(
+                repository: Repository(pool: pool), key: key, apps: (0..<4).map { "cli_\($0)" },
+                agents: ["one/a", "one/b", "two/a"])
+            try await pool.run("TRUNCATE gateway.workspace, gateway.agent, gateway.installation CASCADE")
+            for _ in 0..<25 { try await step(world, &random) }
+        }
+        await pool.close()
+    }
+
+    private func step(_ world: World, _ random: inout SeededGenerator) async throws {
+        let before = try await world.state()
+        let (app, agent) = (random.pick(world.apps), random.pick(world.agents))
+        var expected = before
+        switch Int.random(in: 0..<8, using: &random) {
+        case 0...2:
+            let apps = world.apps.filter { _ in Bool.random(using: &random) }
+            let file = File(
+                agents: world.agents.filter { _ in Bool.random(using: &random) },
+                installations: Dictionary(uniqueKeysWithValues: apps.map { ($0, random.pick(world.agents)) }))
+            return try await apply(file, world, before)
+        case 3:
+            let known = before.installations[app]
+            let isElsewhere = known.map { $0.revokedBy == nil && $0.agent != agent } ?? false
+            let isAdded = try await world.add(app, to: agent)
+            try Deviation.unless(isAdded != isElsewhere, "\(app) for \(agent): \(isAdded), \(known as Any)")
+            if isAdded {
+                expected.installations[app] = Installation(origin: "command", revokedBy: nil, agent: agent)
+                if expected.agents[agent] == nil { expected.agents[agent] = Agent(origin: "command") }
+            }
+        case 4:
+            _ = try await world.repository.revokeInstallation(app)
+            if expected.installations[app]?.revokedBy == nil { expected.installations[app]?.revokedBy = "command" }
+        case 5:
+            _ = try await world.repository.restoreInstallation(app)
+            expected.installations[app]?.revokedBy = nil
+        default:
+            let isArchived = Bool.random(using: &random)
+            try await world.archive(agent, isArchived)
+            expected.agents[agent]?.archivedBy = isArchived ? "command" : nil
+        }
+        let after = try await world.state()
+        try Deviation.unless(after == expected, "\(before)\nbecame \(after)\ninstead of \(expected)")
+    }
+
+    private func apply(_ file: File, _ world: World, _ before: State) async throws {
+        let isRefused = file.installations.contains { app, agent in
+            guard let known = before.installations[app], known.revokedBy == nil else { return false }
+            return known.agent.prefix(3) != agent.prefix(3)
+        }
+        let changes = try await world.apply(file)
+        let after = try await world.state()
+        try Deviation.unless((changes == nil) == isRefused, "\(file) on \(before): \(changes as Any)")
+        guard changes != nil else { return try Deviation.unless(after == before, "a refused file changed \(after)") }
+        let expected = Self.applied(file, to: before)
+        try Deviation.unless(after == expected, "\(file)\non \(before)\nmade \(after)\ninstead of \(expected)")
+        // The same file once more.
+        let again = try await world.apply(file)
+        try Deviation.unless(again?.allSatisfy { $0.change == "stays_revoked" } == true, "again: \(again as Any)")
+        try Deviation.unless(try await world.state() == after, "the second time it changed something")
+    }
+
+    private static func applied(_ file: File, to before: State) -> State {
+        var state = before
+        for agent in file.named {
+            let known = before.agents[agent]
+            state.agents[agent] = Agent(
+                origin: file.agents.contains(agent) ? "config" : known?.origin ?? "config",
+                archivedBy: known?.archivedBy == "command" ? "command" : nil)
+        }
+        for (app, agent) in file.installations {
+            state.installations[app] = Installation(
+                origin: "config", revokedBy: before.installations[app]?.revokedBy == "command" ? "command" : nil,
+                agent: agent)
+        }
+        for (app, installation) in before.installations where file.installations[app] == nil {
+            if installation.origin == "config", installation.revokedBy == nil {
+                state.installations[app]?.revokedBy = "config"
+            }
+        }
+        let inUse = Set(state.installations.values.filter { $0.revokedBy == nil }.map(\.agent))
+        for (agent, row) in before.agents where !file.named.contains(agent) && !inUse.contains(agent) {
+            if row.origin == "config", row.archivedBy == nil { state.agents[agent]?.archivedBy = "config" }
+        }
+        return state
+    }
+}
