@@ -9,9 +9,10 @@ enum ReplyFormat {
     /// Cards where the text has Markdown signs, else texts; as many as it needs.
     static func contents(_ text: String) -> [OutboundContent] {
         guard hasMarkdown(text) else {
-            return TextParts.split(text, maxBytes: maxTextBytes).map { .text($0) }
+            // Before it is measured.
+            return TextParts.split(MentionSyntax.text(text), maxBytes: maxTextBytes).map { .text($0) }
         }
-        return TextParts.splitMarkdown(text, maxBytes: maxCardBytes).map { .markdownCard($0) }
+        return TextParts.splitMarkdown(MentionSyntax.card(text), maxBytes: maxCardBytes).map { .markdownCard($0) }
     }
 
     /// Fences, tables, headings, lists, bold, links.

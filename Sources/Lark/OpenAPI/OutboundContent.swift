@@ -23,9 +23,10 @@ package enum OutboundContent: Sendable, Equatable {
     package var json: String {
         switch self {
         case .text(let text):
-            return Self.encode(["text": text])
+            return Self.encode(["text": MentionSyntax.text(text)])
         case .markdownCard(let text):
-            return Self.encode(["schema": "2.0", "body": ["elements": [["tag": "markdown", "content": text]]]])
+            let content = MentionSyntax.card(text)
+            return Self.encode(["schema": "2.0", "body": ["elements": [["tag": "markdown", "content": content]]]])
         case .headedCard(let title, let color, let text):
             return Self.card(title, color, [["tag": "markdown", "content": text]])
         case .linkCard(let title, let color, let text, let button, let url):
@@ -53,9 +54,10 @@ package enum OutboundContent: Sendable, Equatable {
 
     /// What stood escaped for the card's Markdown.
     private static func unescape(_ text: String) -> String {
-        text.replacing(/&#(\d{1,7});/) { match in
-            UInt32(match.1).flatMap(Unicode.Scalar.init).map { String(Character($0)) } ?? String(match.0)
-        }
+        MentionSyntax.neutralized(
+            text.replacing(/&#(\d{1,7});/) { match in
+                UInt32(match.1).flatMap(Unicode.Scalar.init).map { String(Character($0)) } ?? String(match.0)
+            })
     }
 
     private static func card(_ title: String, _ color: HeadColor, _ elements: [[String: Any]]) -> String {
