@@ -46,4 +46,14 @@ package final class AsyncEvent: Sendable {
             waiter?.resume()
         }
     }
+
+    /// Returns when the event is set, after `limit`, or when the task is cancelled.
+    package func wait(atMost limit: Duration) async {
+        await withTaskGroup(of: Void.self) { group in
+            group.addTask { await self.wait() }
+            group.addTask { try? await Task.sleep(for: limit) }
+            await group.next()
+            group.cancelAll()
+        }
+    }
 }

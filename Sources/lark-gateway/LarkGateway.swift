@@ -28,7 +28,7 @@ struct LarkGateway {
                                          what was not sent
           issue list|show KEY --config FILE
                                          what people noted with /issue
-          worker --config FILE --runtime NAME [--concurrency N] [--timeout 10m] -- COMMAND ARGS
+          worker --config FILE --runtime NAME [--concurrency N] [--timeout 10m] [--attempts N] -- COMMAND ARGS
                                          run COMMAND per task: conversation on stdin, reply from stdout
           simulate --listen 127.0.0.1:PORT [--app ID:SECRET]
                                          a simulated Lark to play with

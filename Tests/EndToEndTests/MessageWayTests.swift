@@ -251,4 +251,32 @@ struct MessageWayTests {
         #expect(await stage.sent(1).first?.content.contains("status 7") == true)
         await stage.end(worker, daemon)
     }
+
+    @Test("a command that fails is run again as often as it may; the chat hears of the last attempt alone")
+    func attempts() async throws {
+        let stage = try await Stage()
+        let daemon = try await stage.start(stage.configuration())
+        let file = try TemporaryFolder.make("attempts") + "/count"
+        let script = """
+            echo x >>\(file); n=$(wc -l <\(file)); grep -o '"attempt":[0-9]*'; [ $n -ne 1 ] && [ $n -ne 2 ] && [ $n -lt 4 ]
+            """
+        let worker = try await stage.startWorker(
+            command: ["/bin/sh", "-c", script], options: ["--attempts", "3", "--lease", "3s"])
+        await stage.say("third time lucky")
+        #expect(await stage.sent(1).map(\.content) == [#"{"text":"\"attempt\":3"}"#])
+        #expect(worker.events("task.attempt_failed").map { $0["attempt"].integer } == [1, 2])
+        await stage.say("never")
+        let sent = await stage.sent(2)
+        #expect(sent.last?.content.contains("ended with status 1") == true)
+        #expect(worker.events("task.failed").map { $0["attempt"].integer } == [3])
+        #expect(worker.events("task.attempt_failed").count == 4)
+
+        // A stop ends the waiting for another attempt: what there is counts.
+        await stage.say("stop")
+        #expect(try await worker.logs("task.attempt_failed", count: 5))
+        #expect(await worker.stop() == 0)
+        #expect(worker.events("task.failed").count == 2)
+        #expect(try await stage.rows("SELECT count(*) FROM gateway.agent_task WHERE status = 'claimed'") == ["(0)"])
+        await stage.end(daemon)
+    }
 }

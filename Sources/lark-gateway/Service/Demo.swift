@@ -59,7 +59,7 @@ enum Demo {
         let running = Task { await gateway.run(until: stop) }
         let worker = Worker(
             url: url, runtime: "demo", command: ["/bin/sh", "-c", agent], concurrency: 1, timeout: .seconds(20),
-            lease: .seconds(60), logger: story.logger)
+            attempts: 1, lease: .seconds(60), logger: story.logger)
         let working = Task { await worker.run(until: stop) }
         let facts = Facts()
         do {

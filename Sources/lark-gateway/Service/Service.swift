@@ -125,13 +125,7 @@ struct Service: Sendable {
                 return true
             } catch PostgresError.connection(let reason) where !patience.hasPassed && Self.mayPass(reason) {
                 logger.log(.databaseUnavailable(during: "start", PostgresError.connection(reason)))
-                let wait = max(backoff.next(), .milliseconds(500))
-                await withTaskGroup(of: Void.self) { group in
-                    group.addTask { await stop.wait() }
-                    group.addTask { try? await Task.sleep(for: wait) }
-                    await group.next()
-                    group.cancelAll()
-                }
+                await stop.wait(atMost: max(backoff.next(), .milliseconds(500)))
             }
         }
         return false

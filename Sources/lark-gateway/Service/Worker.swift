@@ -11,6 +11,8 @@ struct Worker: Sendable {
     let concurrency: Int
     /// For one run of the command.
     let timeout: Duration
+    /// How often a command that fails is run, before the task fails and the chat is told.
+    let attempts: Int
     /// Of a claim; renewed while the command runs.
     let lease: Duration
     let logger: Logger
@@ -63,7 +65,7 @@ struct Worker: Sendable {
                 let task = try await repository.claimTask(runtime: runtime, worker: name, lease: lease)
                 outages.succeeded("claim_task")
                 if let task {
-                    await perform(task, as: name, repository)
+                    await perform(task, as: name, repository, stop)
                 } else {
                     await bell.wait(atMost: Self.pollEvery)
                 }
@@ -75,36 +77,39 @@ struct Worker: Sendable {
         }
     }
 
-    private func perform(_ task: ClaimedTask, as name: String, _ repository: Repository) async {
+    private func perform(
+        _ task: ClaimedTask, as name: String, _ repository: Repository, _ stop: AsyncEvent
+    ) async {
         let began = ContinuousClock.now
         logger.log(LogEvent(.info, "task.claimed", fields(task) + [("worker", .text(name))]))
-        let outcome = await runCommand(for: task, as: name, repository)
+        let (outcome, attempt) = await outcome(of: task, as: name, repository, stop)
+        let fields = fields(task, attempt: attempt)
         let took: (key: String, value: LogEvent.Value?) = ("took_ms", .integer(began.duration(to: .now).milliseconds))
         do {
             switch outcome {
             case .reply(let reply):
                 try await report { try await repository.completeTask(task.id, worker: name, reply: reply) }
                 logger.log(
-                    LogEvent(.info, "task.completed", fields(task) + [("reply_bytes", .count(reply.utf8.count)), took]))
+                    LogEvent(.info, "task.completed", fields + [("reply_bytes", .count(reply.utf8.count)), took]))
             case .failure(let reason):
                 try await report { try await repository.failTask(task.id, worker: name, error: reason) }
-                logger.log(LogEvent(.warning, "task.failed", fields(task) + [("reason", .text(reason)), took]))
+                logger.log(LogEvent(.warning, "task.failed", fields + [("reason", .text(reason)), took]))
             }
         } catch {
             logger.log(
                 LogEvent(
                     .error, "task.refused",
-                    fields(task) + [
+                    fields + [
                         ("error", .text("\(error)")),
                         ("hint", .text("the claim ran out: the task runs again; raise --lease if this repeats")),
                     ]))
         }
     }
 
-    private func fields(_ task: ClaimedTask) -> [(key: String, value: LogEvent.Value?)] {
+    private func fields(_ task: ClaimedTask, attempt: Int = 1) -> [(key: String, value: LogEvent.Value?)] {
         [
             ("task_id", .integer(task.id)), ("session_id", .integer(task.sessionID)), ("agent", .text(task.agent)),
-            ("attempt", .count(task.attempt)),
+            ("attempt", .count(task.attempt + attempt - 1)),
         ]
     }
 
@@ -113,7 +118,10 @@ struct Worker: Sendable {
         case failure(String)
     }
 
-    private func runCommand(for task: ClaimedTask, as name: String, _ repository: Repository) async -> Outcome {
+    /// Of the last attempt, and its number. The claim is kept from the first to the last.
+    private func outcome(
+        of task: ClaimedTask, as name: String, _ repository: Repository, _ stop: AsyncEvent
+    ) async -> (Outcome, attempt: Int) {
         let extending = Task {
             while !Task.isCancelled {
                 try await Task.sleep(for: lease / 3)
@@ -125,6 +133,30 @@ struct Worker: Sendable {
             }
         }
         defer { extending.cancel() }
+        var backoff = Backoff(initial: .seconds(1), maximum: .seconds(30))
+        var attempt = 1
+        while true {
+            let outcome = await runCommand(for: task, attempt: attempt, as: name, repository)
+            guard case .failure(let reason) = outcome, attempt < attempts, !stop.isSet else {
+                return (outcome, attempt)
+            }
+            let wait = max(backoff.next(), .milliseconds(200))
+            logger.log(
+                LogEvent(
+                    .warning, "task.attempt_failed",
+                    fields(task, attempt: attempt) + [
+                        ("reason", .text(reason)), ("retry_in_ms", .integer(wait.milliseconds)),
+                    ]))
+            await stop.wait(atMost: wait)
+            guard !stop.isSet else { return (outcome, attempt) }
+            attempt += 1
+        }
+    }
+
+    /// - Parameter attempt: with this claim, from 1.
+    private func runCommand(
+        for task: ClaimedTask, attempt: Int, as name: String, _ repository: Repository
+    ) async -> Outcome {
         // The newest is what counts.
         let progress = AsyncStream.makeStream(of: String.self, bufferingPolicy: .bufferingNewest(1))
         let reporting = Task {
@@ -141,7 +173,7 @@ struct Worker: Sendable {
         let printed = Mutex(CommandOutput())
         do {
             let result = try await ChildProcess.run(
-                command[0], Array(command.dropFirst()), input: Data(Self.conversation(task).utf8),
+                command[0], Array(command.dropFirst()), input: Data(Self.conversation(task, attempt: attempt).utf8),
                 outputLimit: Self.maxReplyBytes, deadline: .after(timeout),
                 received: { bytes in
                     for text in printed.withLock({ $0.receive(bytes) }) { progress.continuation.yield(text) }
@@ -158,7 +190,7 @@ struct Worker: Sendable {
     }
 
     /// What the command gets on stdin; see README, "Workers".
-    static func conversation(_ task: ClaimedTask) -> String {
+    static func conversation(_ task: ClaimedTask, attempt: Int = 1) -> String {
         func quote(_ text: String) -> String {
             let data = try? JSONSerialization.data(withJSONObject: text, options: [.fragmentsAllowed])
             return String(decoding: data ?? Data("\"\"".utf8), as: UTF8.self)
@@ -167,7 +199,7 @@ struct Worker: Sendable {
         return """
             {"version":1,"task_id":\(task.id),"session_id":\(task.sessionID),"workspace":\(quote(task.workspace)),\
             "agent":\(quote(task.agent)),"chat_id":\(quote(task.chatID)),"chat_type":\(quote(task.chatType)),\
-            "attempt":\(task.attempt),"context":\(task.context),\
+            "attempt":\(task.attempt + attempt - 1),"context":\(task.context),\
             "group_context":\(task.groupContext),"messages":\(task.messages)}
 
             """
