@@ -14,6 +14,7 @@ package final class Gateway: Sendable {
     private let transport: any WebSocketTransport
     private let logger: Logger
     private let metrics: Metrics
+    private let outages: OutageLog
     private let pairing: PairingSite
     private let isReady = Mutex(false)
     /// While it runs.
@@ -31,7 +32,8 @@ package final class Gateway: Sendable {
             url: settings.poolerURL ?? settings.databaseURL, size: settings.poolSize,
             preparesStatements: settings.poolerURL == nil)
         repository = Repository(pool: pool, batching: settings.batching)
-        pairing = PairingSite(repository: repository, outages: OutageLog(logger: logger), logger: logger)
+        outages = OutageLog(logger: logger)
+        pairing = PairingSite(repository: repository, outages: outages, logger: logger)
     }
 
     package var replica: String { identity.name }
@@ -87,7 +89,6 @@ package final class Gateway: Sendable {
     package func run(until stop: AsyncEvent, started: @Sendable () async -> Void = {}) async -> Bool {
         let leases = LeaseTable()
         let outboxHasWork = Doorbell()
-        let outages = OutageLog(logger: logger)
         let lookNow = Doorbell()
         let enqueuer = TaskEnqueuer(
             repository: repository, leases: leases, outboxHasWork: outboxHasWork, logger: logger, metrics: metrics)

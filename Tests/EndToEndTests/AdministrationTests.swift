@@ -159,6 +159,33 @@ struct AdministrationTests {
         await place.end(daemon)
     }
 
+    @Test("an invitation is made for a workspace that there is, listed while it is good, and taken back")
+    func invitations() async throws {
+        let stage = try await Stage()
+        let configuration = stage.configuration()
+        let daemon = try await stage.start(configuration)
+        func member(_ arguments: String...) async throws -> (Int32, String) {
+            let command = try Daemon(["member"] + arguments + ["--config", try Daemon.file(configuration)])
+            return (await command.ended(), command.output)
+        }
+        let made = try await member("invite", "Ann", "--workspace", "acme", "--valid", "90m", "--open-id", "ou_1")
+        #expect(made.0 == 0 && made.1.contains(/^[0-9A-Z]{5}-[0-9A-Z]{5}\n/), "\(made.1)")
+        #expect(made.1.contains("for 1h30m"))
+        #expect(
+            try await stage.rows("SELECT member, open_id, used_at FROM gateway.invitation") == ["(Ann,ou_1,)"])
+        #expect(try await member("list").1.contains(/acme +Ann +0 +1h29m\d+s/))
+        #expect(try await member("remove", "Ann", "--workspace", "acme") == (0, "the invitation is taken back\n"))
+        #expect(try await member("remove", "Ann", "--workspace", "acme") == (1, "no member Ann\n"))
+        #expect(try await member("invite", "Ann", "--workspace", "other") == (1, "no workspace other\n"))
+        #expect(try await member("invite", "Ann").0 == 2)
+        #expect(try await member("invite", "", "--workspace", "acme").0 == 2)
+        #expect(try await member("invite", "Ann", "--workspace", "acme", "--valid", "soon").0 == 2)
+        let wrong = try await member("invite", "Ann", "--workspace", "acme", "--open-id", "Ann")
+        #expect(wrong.0 == 2 && wrong.1.contains("--open-id Ann: expected the open_id of a Lark user"))
+        #expect(try await stage.rows("SELECT 1 FROM gateway.invitation").isEmpty)
+        await stage.end(daemon)
+    }
+
     @Test("what people noted with /issue is listed and shown, without doing anything to the terminal")
     func issues() async throws {
         let stage = try await Stage()

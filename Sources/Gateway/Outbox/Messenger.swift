@@ -110,7 +110,8 @@ struct Messenger: Sendable {
         case "bound":
             notice = .bound(
                 agent: agent, member: payload["member"].string ?? "", workspace: payload["workspace"].string ?? "")
-        default: notice = .runFailed(agent: agent, reason: payload["reason"].string ?? "")
+        case "run_failed": notice = .runFailed(agent: agent, reason: payload["reason"].string ?? "")
+        case let name: throw UnknownNotice(name: name ?? "")
         }
         let text = NoticeText.text(notice, locale)
         return [.headedCard(title: text.title, color: .grey, text: text.body)]
@@ -137,6 +138,13 @@ struct Messenger: Sendable {
             title: text.title, color: .blue, text: text.body, button: text.button ?? "",
             url: link.secret.url(under: link.page))
     }
+}
+
+/// Decided by another version of the gateway, which will send it: a wrong word would be worse than a late one.
+struct UnknownNotice: Error, CustomStringConvertible {
+    let name: String
+
+    var description: String { "this version of the gateway has no words for the notice \(name): upgrade every replica" }
 }
 
 extension OutboxRow {
