@@ -74,6 +74,33 @@ struct OutboxTests {
         try await fixture.repository.takeOutbox(holder: "test", limit: 10, visibility: .seconds(60), held: held)
     }
 
+    @Test("a bot that has much to say lets the others speak, and where they have nothing it has every turn")
+    func fairness() async throws {
+        let fixture = try await Fixture(apps: ["cli_a", "cli_b", "cli_c"])
+        func put(_ count: Int, _ app: String) async throws {
+            try await fixture.pool.run(
+                """
+                INSERT INTO gateway.outbox (installation_id, kind, receive_id_type, receive_id, payload)
+                SELECT i.id, 'reply', 'chat_id', 'oc_' || n, '{}' FROM gateway.installation i, generate_series(1, $2) n
+                WHERE i.app_id = $1
+                """, [.text(app), .int(Int64(count))])
+        }
+        func take() async throws -> [String: Int] {
+            let rows = try await fixture.repository.takeOutbox(holder: "test", limit: 10, visibility: .seconds(60))
+            let names = try await fixture.pool.rows("SELECT id, app_id FROM gateway.installation").map {
+                $0.dropFirst().dropLast().split(separator: ",").map(String.init)
+            }
+            let apps = Dictionary(uniqueKeysWithValues: names.map { (Int64($0[0]) ?? 0, $0[1]) })
+            return rows.reduce(into: [:]) { $0[apps[$1.lease.installation.rawValue] ?? "", default: 0] += 1 }
+        }
+        try await put(40, "cli_a")
+        #expect(try await take() == ["cli_a": 10])
+        try await put(2, "cli_b")
+        try await put(40, "cli_c")
+        #expect(try await take() == ["cli_a": 4, "cli_b": 2, "cli_c": 4])
+        #expect(try await take() == ["cli_a": 5, "cli_c": 5])
+    }
+
     @Test("one row of each chat is taken at a time, the oldest; none of an app that is held back")
     func taking() async throws {
         let fixture = try await Fixture()

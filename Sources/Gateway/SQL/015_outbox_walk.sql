@@ -3,9 +3,10 @@
 
 CREATE INDEX outbox_queue ON gateway.outbox (installation_id, seq) WHERE sent_at IS NULL AND dead_at IS NULL;
 
--- Takes what is to be sent by this holder, at most p_limit rows, oldest first: of each receiver the oldest that is not sent,
--- when it is due. What was taken is not taken again before p_visibility has passed, or the lease has changed hands. Without
--- the installations whose app may not send now (p_held).
+-- Takes what is to be sent by this holder, at most p_limit rows: of each receiver the oldest that is not sent, when it is
+-- due; of each installation the oldest of these, then the second of each, and so on: a bot that has much to say lets the
+-- others speak. What was taken is not taken again before p_visibility has passed, or the lease has changed hands. Without the
+-- installations whose app may not send now (p_held).
 CREATE OR REPLACE FUNCTION gateway.take_outbox(
     p_holder text, p_limit int, p_visibility interval, p_held bigint[] DEFAULT '{}'
 ) RETURNS TABLE (
@@ -21,9 +22,19 @@ DECLARE
     v_now timestamptz := clock_timestamp();
 BEGIN
     RETURN QUERY
-    WITH head AS MATERIALIZED (
-        SELECT i.id AS installation_id, o.id, i.lease_generation, i.locale, i.workspace_id, i.agent_id
+    WITH busy AS MATERIALIZED (
+        SELECT i.id, i.lease_generation, i.locale, i.workspace_id, i.agent_id
         FROM gateway.installation i
+        WHERE i.lease_holder = p_holder AND i.id <> ALL (p_held)
+            -- Not EXISTS: joined, it would look at everything that waits.
+            AND (SELECT true FROM gateway.outbox o
+                WHERE o.installation_id = i.id AND o.sent_at IS NULL AND o.dead_at IS NULL LIMIT 1) IS NOT NULL
+    ), share AS MATERIALIZED (
+        -- Twice what an equal share would be, so that all are used where some have less.
+        SELECT least(p_limit, greatest(1, ceil(2.0 * p_limit / greatest(1, count(*)))::int)) AS size FROM busy
+    ), head AS MATERIALIZED (
+        SELECT i.id AS installation_id, o.id, i.lease_generation, i.locale, i.workspace_id, i.agent_id
+        FROM busy i
         CROSS JOIN LATERAL (
             SELECT o.id, o.seq FROM gateway.outbox o
             WHERE o.installation_id = i.id AND o.sent_at IS NULL AND o.dead_at IS NULL
@@ -33,9 +44,8 @@ BEGIN
                     WHERE e.installation_id = o.installation_id AND e.receive_id = o.receive_id
                         AND e.sent_at IS NULL AND e.dead_at IS NULL
                     ORDER BY e.installation_id, e.receive_id, e.seq LIMIT 1)
-            ORDER BY o.installation_id, o.seq LIMIT p_limit) o
-        WHERE i.lease_holder = p_holder AND i.id <> ALL (p_held)
-        ORDER BY o.seq LIMIT p_limit
+            ORDER BY o.installation_id, o.seq LIMIT (SELECT s.size FROM share s)) o
+        ORDER BY row_number() OVER (PARTITION BY i.id ORDER BY o.seq), o.seq LIMIT p_limit
     ), due AS (
         SELECT h.* FROM head h
         JOIN gateway.outbox o ON o.installation_id = h.installation_id AND o.id = h.id
