@@ -252,6 +252,26 @@ struct MessageWayTests {
         await stage.end(worker, daemon)
     }
 
+    @Test("a command whose task somebody else has by now is not run again, and what it says is refused")
+    func lostClaim() async throws {
+        let stage = try await Stage()
+        let daemon = try await stage.start(stage.configuration())
+        let file = try TemporaryFolder.make("attempts") + "/count"
+        let worker = try await stage.startWorker(
+            command: ["/bin/sh", "-c", "echo x >>\(file); sleep 3; exit 1"],
+            options: ["--attempts", "3", "--lease", "1500ms"])
+        await stage.say("do it")
+        #expect(try await worker.logs("task.claimed"))
+        try await stage.pool.run(
+            "UPDATE gateway.agent_task SET worker = 'other', claim_expires_at = now() + interval '1 hour'")
+        #expect(try await worker.logs("task.refused"))
+        #expect(worker.events("task.attempt_failed").isEmpty)
+        #expect(try String(contentsOfFile: file, encoding: .utf8) == "x\n")
+        #expect(try await stage.rows("SELECT worker, status FROM gateway.agent_task") == ["(other,claimed)"])
+        #expect(await stage.simulator.sentMessages.isEmpty)
+        await stage.end(worker, daemon)
+    }
+
     @Test("a command that fails is run again as often as it may; the chat hears of the last attempt alone")
     func attempts() async throws {
         let stage = try await Stage()

@@ -85,8 +85,7 @@ final class PairingSite: Sendable {
             return PairingPage.redirect(to: link)
         case .alreadyBound: return PairingPage.redirect(to: link)
         case .unknown, .used, .expired, .blocked, .revoked, .wrongCode, .invitationUsed, .invitationExpired,
-            .wrongPerson,
-            .memberTaken:
+            .wrongPerson, .memberTaken:
             guesses.withLock { [now] in $0.record(client, now()) }
             logger.log(.pairingRefused(state, reason: outcome.rawValue))
             // Of now: it has a try less, or another tab was faster.

@@ -122,11 +122,15 @@ struct Worker: Sendable {
     private func outcome(
         of task: ClaimedTask, as name: String, _ repository: Repository, _ stop: AsyncEvent
     ) async -> (Outcome, attempt: Int) {
+        let isLost = AsyncEvent()
         let extending = Task {
             while !Task.isCancelled {
                 try await Task.sleep(for: lease / 3)
                 do {
                     try await repository.extendTask(task.id, worker: name)
+                } catch PostgresError.statement(let error) where error.sqlState == Repository.lostClaim {
+                    // Somebody else has it: what is under way ends, and nothing of it is begun anew.
+                    return isLost.set()
                 } catch {
                     logger.log(.databaseUnavailable(during: "extend_task", error))
                 }
@@ -137,7 +141,7 @@ struct Worker: Sendable {
         var attempt = 1
         while true {
             let outcome = await runCommand(for: task, attempt: attempt, as: name, repository)
-            guard case .failure(let reason) = outcome, attempt < attempts, !stop.isSet else {
+            guard case .failure(let reason) = outcome, attempt < attempts, !stop.isSet, !isLost.isSet else {
                 return (outcome, attempt)
             }
             let wait = max(backoff.next(), .milliseconds(200))
@@ -148,7 +152,7 @@ struct Worker: Sendable {
                         ("reason", .text(reason)), ("retry_in_ms", .integer(wait.milliseconds)),
                     ]))
             await stop.wait(atMost: wait)
-            guard !stop.isSet else { return (outcome, attempt) }
+            guard !stop.isSet, !isLost.isSet else { return (outcome, attempt) }
             attempt += 1
         }
     }
