@@ -60,11 +60,10 @@ struct FaultsUnderLoad {
     func killedWorker() async throws {
         let gateway = try await LoadedGateway("kill -9 of the worker", claimLease: "1s", runTime: "0.2")
         try await gateway.eachRound(FaultSettings.rounds(full: 20)) { gateway in
-            await gateway.worker.killNow()
-            try await gateway.restartWorker()
+            try await gateway.killWorkerAmidTasks()
         }
         let again = "SELECT count(*) > 0 FROM gateway.agent_task WHERE attempt > 1 AND status = 'completed'"
-        #expect(try await gateway.stage.rows(again) == ["(t)"], "some task was claimed when its worker died")
+        #expect(try await gateway.stage.rows(again) == ["(t)"])
         try await gateway.end()
     }
 

@@ -76,8 +76,21 @@ final class LoadedGateway {
         try await restartDaemon()
     }
 
-    func restartWorker() async throws {
-        worker = try await stage.startWorker(command: command, options: workerOptions)
+    /// Kills the worker, and starts another, until one died in the middle of a task. At a random moment there may be none.
+    func killWorkerAmidTasks() async throws {
+        for _ in 0..<20 {
+            await worker.killNow()
+            // What it had sent when it died still counts.
+            let backends = "SELECT pid FROM pg_stat_activity WHERE application_name = 'lark-gateway worker'"
+            let isGone = try await eventually { [stage] in try await stage.rows(backends).isEmpty }
+            let claims = "SELECT id FROM gateway.agent_task WHERE status = 'claimed'"
+            let left = try await stage.rows(claims)
+            worker = try await stage.startWorker(command: command, options: workerOptions)
+            guard isGone else { throw StageError(description: "a dead worker's connections stay") }
+            if !left.isEmpty { return }
+            _ = try await eventually { [stage] in try await !stage.rows(claims).isEmpty }
+        }
+        throw StageError(description: "no worker died in the middle of a task")
     }
 
     /// Under load `rounds` times: `fault` at a random moment, and then everything must come to rest and add up.
