@@ -97,6 +97,42 @@ struct FaultTests {
         await stage.end(daemon)
     }
 
+    @Test(
+        "a send that can't be recorded is recorded when Postgres lets it: nothing is sent twice, and the chat goes on")
+    func settlementFails() async throws {
+        let stage = try await Stage()
+        let daemon = try await stage.start(stage.configuration(runtime: nil))
+        try await stage.pool.run("CREATE SEQUENCE public.refused")
+        try await stage.pool.run(
+            """
+            CREATE FUNCTION public.refuse() RETURNS trigger LANGUAGE plpgsql AS $$
+            BEGIN
+                -- A sequence counts what is rolled back, too.
+                PERFORM nextval('public.refused');
+                RAISE EXCEPTION 'injected' USING ERRCODE = '40001';
+            END $$
+            """)
+        try await stage.pool.run(
+            """
+            CREATE TRIGGER refuse BEFORE UPDATE OF sent_at ON gateway.outbox FOR EACH ROW EXECUTE FUNCTION public.refuse()
+            """)
+        await stage.say("/help")
+        // The row is locked to others for a minute: who gives up before lets the chat wait for that.
+        let isPatient = try await eventually {
+            try await stage.rows("SELECT last_value >= 6 FROM public.refused") == ["(t)"]
+        }
+        #expect(isPatient)
+        try await stage.pool.run("DROP TRIGGER refuse ON gateway.outbox")
+        await stage.say("/status")
+        #expect(await stage.sent(2).count == 2)
+        let isRecorded = try await eventually {
+            try await stage.rows("SELECT attempts, sent_at IS NOT NULL FROM gateway.outbox") == ["(1,t)", "(1,t)"]
+        }
+        #expect(isRecorded)
+        #expect(await stage.simulator.sentMessages.count == 2)
+        await stage.end(daemon)
+    }
+
     @Test("a message that the platform refuses for good is dead, with what to do, and does not stop the next")
     func deadMessage() async throws {
         let stage = try await Stage()

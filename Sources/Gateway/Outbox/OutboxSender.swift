@@ -14,12 +14,23 @@ struct OutboxSender: Sendable {
     let metrics: Metrics
 
     private static let maxUnderWay = 32
-    /// A row that was taken and not settled, because Postgres was away, comes again after this.
+    /// A row that was taken and not settled comes again after this.
     private static let visibility: Duration = .seconds(60)
     private static let pollEvery: Duration = .seconds(1)
+    /// To record a send, once we are told to stop.
+    private static let lastAttempts = 3
 
     /// Until the task is cancelled. Sends under way are finished first.
     func run() async {
+        let stopping = AsyncEvent()
+        await withTaskCancellationHandler {
+            await takeAndSend(stopping)
+        } onCancel: {
+            stopping.set()
+        }
+    }
+
+    private func takeAndSend(_ stopping: AsyncEvent) async {
         let gauge = InFlight()
         await withDiscardingTaskGroup { group in
             while !Task.isCancelled {
@@ -42,7 +53,7 @@ struct OutboxSender: Sendable {
                     gauge.begin()
                     group.addTask {
                         // Not cancelled with us: a send that is under way is finished and recorded.
-                        await Task.detached { await self.send(row) }.value
+                        await Task.detached { await self.send(row, stopping) }.value
                         gauge.end()
                         hasWork.ring()
                     }
@@ -52,8 +63,9 @@ struct OutboxSender: Sendable {
         }
     }
 
-    private func send(_ row: OutboxRow) async {
+    private func send(_ row: OutboxRow, _ stopping: AsyncEvent) async {
         let began = ContinuousClock.now
+        let comesAgain = Deadline.after(Self.visibility)
         guard let settlement = try? await messenger.send(row) else { return }
         switch settlement {
         case .sent(let id):
@@ -66,14 +78,23 @@ struct OutboxSender: Sendable {
             logger.log(.outboxDied(row, error: error))
             metrics.add(to: .outbox, "dead")
         }
-        // What can't be recorded is sent again later with the same uuid: one message in the chat.
-        for _ in 0..<3 {
+        await record(settlement, of: row, stopping, until: comesAgain)
+    }
+
+    /// Tries until the row comes again, with the same uuid: till then all that is for its receiver waits behind it.
+    private func record(
+        _ settlement: Repository.Settlement, of row: OutboxRow, _ stopping: AsyncEvent, until comesAgain: Deadline
+    ) async {
+        var backoff = Backoff(initial: .milliseconds(200), maximum: .seconds(2))
+        var attemptsLeft = Self.lastAttempts
+        while attemptsLeft > 0, !comesAgain.hasPassed {
             do {
                 try await repository.settle(row, settlement)
                 return outages.succeeded("settle_outbox")
             } catch {
                 outages.failed("settle_outbox", error)
-                try? await Task.sleep(for: .seconds(1))
+                if stopping.isSet { attemptsLeft -= 1 }
+                try? await Task.sleep(for: max(backoff.next(), .milliseconds(100)))
             }
         }
     }
