@@ -135,6 +135,9 @@ final class LoadedGateway {
 
     /// Returns when every message is acked, every window closed, every task done and every reply sent.
     private func comeToRest() async throws {
+        let began = ContinuousClock.now
+        // Less than a claim or a row of the outbox may stay with somebody who does not know of it.
+        let late = Mutex("")
         let isAtRest = try await eventually(within: .seconds(120)) { [stage] in
             guard await stage.simulator.unsettledCount == 0 else { return false }
             let left = try? await stage.rows(
@@ -143,7 +146,21 @@ final class LoadedGateway {
                     + (SELECT count(*) FROM gateway.agent_task WHERE status IN ('queued', 'claimed'))
                     + (SELECT count(*) FROM gateway.outbox WHERE sent_at IS NULL AND dead_at IS NULL)
                 """)
+            if began.duration(to: .now) > .seconds(30), late.withLock({ $0.isEmpty }) {
+                let rows = try? await stage.rows(
+                    """
+                    SELECT 'task' AS what, id::text, status, attempt, worker, claimed_at, now() FROM gateway.agent_task
+                    WHERE status IN ('queued', 'claimed')
+                    UNION ALL SELECT 'outbox', id::text, kind, attempts, last_error, next_attempt_at, now()
+                    FROM gateway.outbox WHERE sent_at IS NULL AND dead_at IS NULL
+                    UNION ALL SELECT 'window', session_id::text, '', 0, '', due_at, now() FROM gateway.pending_run
+                    """)
+                late.withLock { $0 = (rows ?? []).prefix(20).joined(separator: "; ") }
+            }
             return left == ["(0)"]
+        }
+        if began.duration(to: .now) > .seconds(30) {
+            FaultSettings.report("\(name), round \(round): slow to rest; after 30 s there were \(late.withLock { $0 })")
         }
         guard isAtRest else {
             throw StageError(
