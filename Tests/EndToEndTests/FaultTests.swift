@@ -133,6 +133,27 @@ struct FaultTests {
         await stage.end(daemon)
     }
 
+    @Test("when the answer to a claim, or to the taking of a reply, gets lost, it is had again at once, and once")
+    func lostAnswers() async throws {
+        let wire = try LostAnswers(before: try await TestPostgres.makeDatabase())
+        let stage = try await Stage(url: wire.url)
+        let daemon = try await stage.start(stage.configuration())
+        let worker = try await stage.startWorker()
+        for (statement, chat) in [("claim_task", "oc_1"), ("take_outbox", "oc_2")] {
+            let sent = await stage.simulator.sentMessages.count
+            wire.loseNext(statement, saying: chat)
+            await stage.say("hello", in: chat)
+            #expect(await stage.sent(sent + 1).last?.receiver == chat)
+            #expect(wire.isLost)
+        }
+        #expect(try await stage.rows("SELECT attempt FROM gateway.agent_task") == ["(1)", "(1)"])
+        let isRecorded = try await eventually {
+            try await stage.rows("SELECT attempts, sent_at IS NOT NULL FROM gateway.outbox") == ["(1,t)", "(1,t)"]
+        }
+        #expect(isRecorded)
+        await stage.end(worker, daemon)
+    }
+
     @Test("a message that the platform refuses for good is dead, with what to do, and does not stop the next")
     func deadMessage() async throws {
         let stage = try await Stage()

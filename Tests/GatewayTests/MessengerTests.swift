@@ -37,7 +37,7 @@ struct MessengerTests {
         ) -> OutboxRow {
             let isAnswer = if case .message = receiver { true } else { false }
             return OutboxRow(
-                lease: Lease(installation: installation, generation: 1), session: nil, id: id, kind: .reply,
+                lease: Lease(installation: installation, generation: 1), session: nil, id: id, kind: "reply",
                 receiver: receiver,
                 chatID: isAnswer ? "oc_1" : nil, payload: #"{"text": \#(Self.quote(text))}"#, attempts: attempts,
                 locale: "en", agent: "support")
@@ -108,7 +108,7 @@ struct MessengerTests {
         let bench = Bench()
         try await bench.start()
         let row = OutboxRow(
-            lease: Lease(installation: bench.installation, generation: 1), session: nil, id: UUID(), kind: .notice,
+            lease: Lease(installation: bench.installation, generation: 1), session: nil, id: UUID(), kind: "notice",
             receiver: .chat("oc_1"), chatID: nil, payload: #"{"notice": "from_the_future"}"#, attempts: 1, locale: "en",
             agent: "support")
         guard case .retry(_, let error) = try await bench.send(row) else { return #expect(Bool(false)) }

@@ -114,6 +114,23 @@ struct OutboxTests {
         #expect(try await take(fixture).map(\.pacedChat) == ["oc_1"])
     }
 
+    @Test(
+        "what a replica took and does not know of, since the answer got lost, it may take again; what it sends stays its"
+    )
+    func lostAnswers() async throws {
+        let fixture = try await Fixture()
+        for chat in ["oc_1", "oc_2", "oc_3"] { try await put(2, to: chat, fixture) }
+        let rows = try await take(fixture)
+        let (known, retried) = (rows[0], rows[1])
+        try await fixture.repository.settle(retried, .retry(in: .seconds(600), error: "HTTP 500"))
+        try await fixture.repository.returnOutbox(holder: "somebody else", except: [])
+        #expect(try await take(fixture).isEmpty)
+        try await fixture.repository.returnOutbox(holder: "test", except: [known.id])
+        let again = try await take(fixture)
+        #expect(again.map(\.id) == [rows[2].id])
+        #expect(again.map(\.attempts) == [1], "the lost one was none")
+    }
+
     @Test("what was given up is listed, sent again when asked to, or dropped; what waits behind a dropped row goes on")
     func administration() async throws {
         let fixture = try await Fixture(apps: ["cli_a", "cli_b"])

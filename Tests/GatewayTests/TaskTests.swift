@@ -324,6 +324,22 @@ struct TaskTests {
         #expect(try await fixture.pool.rows("SELECT payload->>'text' FROM gateway.outbox") == ["(once)"])
     }
 
+    @Test("a claim whose answer got lost is given back when its worker says so, and counts as no attempt")
+    func lostAnswers() async throws {
+        let fixture = try await Fixture()
+        let session = try #require(try await fixture.ingest(Fixture.message("om_1"))[0].session)
+        try await fixture.flush(session)
+        let task = try #require(try await fixture.claim())
+        try await fixture.repository.returnClaims(worker: "w2")
+        #expect(try await fixture.claim(worker: "w2") == nil)
+        for _ in 0..<7 {
+            try await fixture.repository.returnClaims(worker: "w1")
+            #expect(try await fixture.claim() == task)
+        }
+        try await fixture.repository.completeTask(task.id, worker: "w1", reply: "once")
+        #expect(try await fixture.pool.rows("SELECT payload->>'text' FROM gateway.outbox") == ["(once)"])
+    }
+
     @Test("I10: a worker that dies gives its task back; after the fifth attempt it fails, and the chat is told")
     func attempts() async throws {
         let fixture = try await Fixture()

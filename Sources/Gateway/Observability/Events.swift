@@ -413,7 +413,7 @@ extension LogEvent {
         [
             ("installation_id", .installation(row.lease.installation)),
             ("outbox_id", .text(row.id.uuidString.lowercased())),
-            ("kind", .text(row.kind.rawValue)), ("attempts", .count(row.attempts)),
+            ("kind", .text(row.kind)), ("attempts", .count(row.attempts)),
         ]
     }
 }

@@ -31,17 +31,22 @@ struct OutboxSender: Sendable {
     }
 
     private func takeAndSend(_ stopping: AsyncEvent) async {
-        let gauge = InFlight()
+        let underWay = RowsUnderWay()
+        // Whether rows may be taken that we do not know of: Postgres took them for us, and its answer got lost.
+        var isUnsure = false
         await withDiscardingTaskGroup { group in
             while !Task.isCancelled {
-                let free = Self.maxUnderWay - gauge.count
+                let free = Self.maxUnderWay - underWay.count
                 let held = pacer.held()
                 var rows: [OutboxRow] = []
                 do {
+                    if isUnsure { try await repository.returnOutbox(holder: holder, except: underWay.ids) }
+                    isUnsure = free > 0
                     if free > 0 {
                         rows = try await repository.takeOutbox(
                             holder: holder, limit: free, visibility: Self.visibility, held: held.installations)
                         outages.succeeded("take_outbox")
+                        isUnsure = false
                     }
                 } catch {
                     guard !Task.isCancelled else { break }
@@ -50,11 +55,11 @@ struct OutboxSender: Sendable {
                     continue
                 }
                 for row in rows {
-                    gauge.begin()
+                    underWay.begin(row)
                     group.addTask {
                         // Not cancelled with us: a send that is under way is finished and recorded.
                         await Task.detached { await self.send(row, stopping) }.value
-                        gauge.end()
+                        underWay.end(row)
                         hasWork.ring()
                     }
                 }

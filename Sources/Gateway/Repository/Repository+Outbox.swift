@@ -5,14 +5,13 @@ import Postgres
 
 /// Something to be sent to Lark, taken for sending.
 struct OutboxRow: Sendable {
-    enum Kind: String, Sendable { case reply, notice, prompt }
-
     let lease: Lease
     /// Whose answer it is.
     let session: SessionKey?
     /// Lark's idempotency uuid.
     let id: UUID
-    let kind: Kind
+    /// `reply`, `notice`, `prompt`, or what only a newer version knows.
+    let kind: String
     let receiver: OpenAPIClient.Receiver
     /// Where it goes when the message that it answers is gone; nil where it answers none.
     let chatID: String?
@@ -57,21 +56,23 @@ extension Repository {
             let isPerson = try row.value("receive_id_type", as: String.self) == "open_id"
             let replyTo: String? = try row.optional("reply_to")
             let inThread: Bool = try row.value("in_thread")
-            let kind: String = try row.value("kind")
-            guard let kind = OutboxRow.Kind(rawValue: kind) else {
-                throw PostgresError.unexpectedResult("take_outbox: kind \(kind)")
-            }
             let installation = InstallationID(rawValue: try row.value("installation_id"))
             let session: Int64? = try row.optional("session_id")
             return OutboxRow(
                 lease: Lease(installation: installation, generation: try row.value("generation")),
                 session: session.map { SessionKey(installation: installation, session: $0) },
-                id: try row.value("id"), kind: kind,
+                id: try row.value("id"), kind: try row.value("kind"),
                 receiver: replyTo.map { .message($0, inThread: inThread) }
                     ?? (isPerson ? .person(openID: receiveID) : .chat(receiveID)),
                 chatID: replyTo == nil ? nil : receiveID, payload: try row.value("payload"),
                 attempts: try row.value("attempts"), locale: try row.value("locale"), agent: try row.value("agent"))
         }
+    }
+
+    /// After a call of `takeOutbox` that got no answer: what it took is to be taken again.
+    /// - Parameter known: what we do hold.
+    func returnOutbox(holder: String, except known: [UUID]) async throws {
+        try await run(SQL.returnOutbox, [.text(holder), .uuidArray(known)])
     }
 
     enum Settlement: Sendable, Equatable {

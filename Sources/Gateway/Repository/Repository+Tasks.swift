@@ -35,6 +35,11 @@ extension Repository {
         }
     }
 
+    /// After a call of `claimTask` that got no answer, by a worker that holds no claim that it knows of.
+    package func returnClaims(worker: String) async throws {
+        try await run(SQL.returnClaims, [.text(worker)])
+    }
+
     package func extendTask(_ id: Int64, worker: String) async throws {
         try await run(SQL.extendTask, [.int(id), .text(worker)])
     }

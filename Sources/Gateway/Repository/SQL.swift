@@ -16,6 +16,7 @@ enum SQL {
     static let releaseLeases = statement("release_leases", PackageResources.release_leases_sql)
     static let recordConnections = statement("record_connections", PackageResources.record_connections_sql)
     static let takeOutbox = statement("take_outbox", PackageResources.take_outbox_sql)
+    static let returnOutbox = statement("return_outbox", PackageResources.return_outbox_sql)
     static let settleOutbox = statement("settle_outbox", PackageResources.settle_outbox_sql)
     static let expireClaims = statement("expire_claims", PackageResources.expire_claims_sql)
     static let makeBindingToken = statement("make_binding_token", PackageResources.make_binding_token_sql)
@@ -57,6 +58,7 @@ enum SQL {
     static let pruneAudit = statement("prune_audit", PackageResources.prune_audit_sql)
     static let pruneContext = statement("prune_context", PackageResources.prune_context_sql)
     static let claimTask = statement("claim_task", PackageResources.claim_task_sql)
+    static let returnClaims = statement("return_claims", PackageResources.return_claims_sql)
     static let extendTask = statement("extend_task", PackageResources.extend_task_sql)
     static let completeTask = statement("complete_task", PackageResources.complete_task_sql)
     static let failTask = statement("fail_task", PackageResources.fail_task_sql)
@@ -87,6 +89,7 @@ package enum GatewaySchema {
             migration(13, "taking_in_turns", PackageResources._13_taking_in_turns_sql),
             migration(14, "pairing", PackageResources._14_pairing_sql),
             migration(15, "outbox_walk", PackageResources._15_outbox_walk_sql),
+            migration(16, "lost_answers", PackageResources._16_lost_answers_sql),
         ],
         // "larkgate" in ASCII.
         lockKey: 0x6c61_726b_6761_7465)

@@ -60,9 +60,14 @@ struct Worker: Sendable {
         as name: String, _ repository: Repository, _ bell: Doorbell, _ stop: AsyncEvent, _ outages: OutageLog
     ) async {
         var backoff = Backoff(initial: .milliseconds(500), maximum: .seconds(10))
+        // Whether we may have a claim that we do not know of: Postgres made it, and its answer got lost.
+        var isUnsure = false
         while !stop.isSet {
             do {
+                if isUnsure { try await repository.returnClaims(worker: name) }
+                isUnsure = true
                 let task = try await repository.claimTask(runtime: runtime, worker: name, lease: lease)
+                isUnsure = false
                 outages.succeeded("claim_task")
                 if let task {
                     await perform(task, as: name, repository, stop)
@@ -101,7 +106,12 @@ struct Worker: Sendable {
                     .error, "task.refused",
                     fields + [
                         ("error", .text("\(error)")),
-                        ("hint", .text("the claim ran out: the task runs again; raise --lease if this repeats")),
+                        (
+                            "hint",
+                            .text(
+                                "the claim ran out, and the task runs again: raise --lease if this repeats; unless an "
+                                    + "earlier report was stored, and its answer got lost")
+                        ),
                     ]))
         }
     }

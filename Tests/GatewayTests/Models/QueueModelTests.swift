@@ -59,6 +59,9 @@ struct QueueModelTests {
         let seed: Int
         var messages = 0
 
+        /// A worker's name, of all bots' workers.
+        func name(_ worker: String) -> String { "\(worker).\(seed)" }
+
         func key(_ index: Int) async throws -> SessionKey? {
             let rows = try await world.pool.rows(
                 "SELECT session_id FROM gateway.chat_binding WHERE installation_id = $1 AND chat_id = $2",
@@ -80,14 +83,15 @@ struct QueueModelTests {
             for step in 0..<Int.random(in: 10...25, using: &random) {
                 let index = Int.random(in: 0..<3, using: &random)
                 do {
-                    switch Int.random(in: 0..<14, using: &random) {
+                    switch Int.random(in: 0..<15, using: &random) {
                     case 0...2: try await store("", index, &rig, &model)
                     case 3: try await store(random.pick(["/new", "/new ", "/new ", "/help"]), index, &rig, &model)
                     case 4...5: try await flush(index, rig, &model)
-                    case 6...7: try await claim(random.pick(["w1", "w2"]), rig, &model)
+                    case 6...7: try await claim(rig.name(random.pick(["w1", "w2"])), rig, &model)
                     case 8...9: try await complete(index, rig, &model, &random)
                     case 10: try await fail(index, rig, &model)
                     case 11: try await expire(index, rig, &model)
+                    case 14: try await returnClaims(rig, &model)
                     case 12: try await setOnline(!model.isOnline, rig, &model)
                     default: try await setArchived(!model.isArchived, rig, &model)
                     }
@@ -201,7 +205,7 @@ struct QueueModelTests {
         _ index: Int, _ rig: Rig, _ model: inout Model, _ random: inout SeededGenerator
     ) async throws {
         let task = model.sessions[index].claimed
-        let worker = random.happens(oneIn: 4) ? "somebody" : task?.worker ?? "w1"
+        let worker = random.happens(oneIn: 4) ? "somebody" : task?.worker ?? rig.name("w1")
         let reply = random.happens(oneIn: 4) ? "" : "yes"
         let isTaken = try await isAccepted {
             try await rig.world.repository.completeTask(task?.id ?? 0, worker: worker, reply: reply)
@@ -235,6 +239,17 @@ struct QueueModelTests {
         } else {
             task.attempt += 1
             model.sessions[index].queued = task
+        }
+    }
+
+    /// By a worker whose call of claim_task got no answer.
+    private func returnClaims(_ rig: Rig, _ model: inout Model) async throws {
+        let worker = "w1"
+        try await rig.world.repository.returnClaims(worker: rig.name(worker))
+        try await rig.world.pool.run("SELECT gateway.expire_claims($1)", [.text(rig.bot.runtime)])
+        for index in model.sessions.indices where model.sessions[index].claimed?.worker == rig.name(worker) {
+            model.sessions[index].queued = model.sessions[index].claimed
+            model.sessions[index].claimed = nil
         }
     }
 
@@ -293,7 +308,7 @@ struct QueueModelTests {
                 for index in 0..<3 where model.sessions[index].claimed != nil {
                     try await complete(index, rig, &model, &random)
                 }
-                try await claim("w1", rig, &model)
+                try await claim(rig.name("w1"), rig, &model)
             }
         }
     }
