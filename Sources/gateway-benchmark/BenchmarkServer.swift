@@ -15,7 +15,7 @@ final class BenchmarkServer: Sendable {
 
     static func start() async throws -> BenchmarkServer {
         // Short: a Unix socket's path has 107 bytes at most.
-        let folder = "/tmp/lgw-benchmark-\(getpid())"
+        let folder = NSTemporaryDirectory() + "lgw-benchmark-\(getpid())"
         try FileManager.default.createDirectory(
             atPath: folder, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o755])
         let settings = ["fsync": "on", "max_connections": "200", "shared_buffers": "512MB", "max_wal_size": "8GB"]

@@ -14,7 +14,7 @@ struct ConnectionsBenchmark {
     private var messages: Int { isQuick ? 64_000 : 640_000 }
 
     func run() async throws -> [Reading] {
-        let folder = "/tmp/lgw-connections-\(getpid())"
+        let folder = NSTemporaryDirectory() + "lgw-connections-\(getpid())"
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
         defer { try? FileManager.default.removeItem(atPath: folder) }
         let plain = try await RunningPeer(folder: folder)

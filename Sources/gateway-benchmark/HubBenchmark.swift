@@ -22,7 +22,7 @@ struct HubBenchmark {
     }
 
     func run() async throws -> [Reading] {
-        let folder = "/tmp/lgw-hub-\(getpid())"
+        let folder = NSTemporaryDirectory() + "lgw-hub-\(getpid())"
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
         defer { try? FileManager.default.removeItem(atPath: folder) }
         let platform = try await RunningPeer(folder: folder, name: "platform", words: [PlatformPeer.word], ["\(bots)"])

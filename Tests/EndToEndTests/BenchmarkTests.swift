@@ -8,8 +8,11 @@ import Testing
 struct BenchmarkTests {
     private func run(_ arguments: [String]) async throws -> ChildProcessResult {
         let executable = (Daemon.executable as NSString).deletingLastPathComponent + "/gateway-benchmark"
+        // What it leaves when it is killed ends with the test run.
+        let variables = ProcessInfo.processInfo.environment.merging(["TMPDIR": try TemporaryFolder.make("tmp")]) { $1 }
         return try await ChildProcess.run(
-            executable, arguments, deadline: .after(.seconds(100)), started: { ExitCleanup.addProcess($0) })
+            executable, arguments, environment: variables, deadline: .after(.seconds(100)),
+            started: { ExitCleanup.addProcess($0) })
     }
 
     @Test("the report as data names the machine and every measurement asked for")
