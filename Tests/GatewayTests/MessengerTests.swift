@@ -103,13 +103,15 @@ struct MessengerTests {
         await bench.simulator.stop()
     }
 
-    @Test("a notice of a newer version is left for it: nobody gets the wrong words")
-    func unknownNotice() async throws {
+    @Test(
+        "what only a newer version knows is left for it: nobody gets the wrong words",
+        arguments: [("notice", "from_the_future"), ("from_the_future", "help")])
+    func unknownNotice(kind: String, notice: String) async throws {
         let bench = Bench()
         try await bench.start()
         let row = OutboxRow(
-            lease: Lease(installation: bench.installation, generation: 1), session: nil, id: UUID(), kind: "notice",
-            receiver: .chat("oc_1"), chatID: nil, payload: #"{"notice": "from_the_future"}"#, attempts: 1, locale: "en",
+            lease: Lease(installation: bench.installation, generation: 1), session: nil, id: UUID(), kind: kind,
+            receiver: .chat("oc_1"), chatID: nil, payload: #"{"notice": "\#(notice)"}"#, attempts: 1, locale: "en",
             agent: "support")
         guard case .retry(_, let error) = try await bench.send(row) else { return #expect(Bool(false)) }
         #expect(error.contains("no words for the notice from_the_future: upgrade every replica"))

@@ -89,6 +89,7 @@ struct Messenger: Sendable {
     private func contents(of row: OutboxRow) async throws -> [OutboundContent] {
         guard let payload = JSONValue(parsing: row.payload) else { return [] }
         if row.kind == "reply" { return ReplyFormat.contents(payload["text"].string ?? "") }
+        guard ["notice", "prompt"].contains(row.kind) else { throw UnknownNotice(name: row.kind) }
         let agent = payload["agent"].string ?? row.agent
         let locale = InstallationSettings.Locale(rawValue: row.locale) ?? .en
         let notice: NoticeText.Notice
