@@ -102,6 +102,43 @@ struct FaultTests {
     func settlementFails() async throws {
         let stage = try await Stage()
         let daemon = try await stage.start(stage.configuration(runtime: nil))
+        try await refuseSettlements(stage)
+        await stage.say("/help")
+        // The row is not taken again for a minute: who gives up before lets the chat wait for that.
+        #expect(try await isRefused(stage, times: 6))
+        try await stage.pool.run("DROP TRIGGER refuse ON gateway.outbox")
+        await stage.say("/status")
+        #expect(await stage.sent(2).count == 2)
+        let isRecorded = try await eventually {
+            try await stage.rows("SELECT attempts, sent_at IS NOT NULL FROM gateway.outbox") == ["(1,t)", "(1,t)"]
+        }
+        #expect(isRecorded)
+        #expect(await stage.simulator.sentMessages.count == 2)
+        await stage.end(daemon)
+    }
+
+    @Test(
+        "F6: told to stop while a send can't be recorded, it stops; the next one records it, and nothing is sent twice")
+    func stopsWithoutSettlement() async throws {
+        let stage = try await Stage()
+        let daemon = try await stage.start(stage.configuration(runtime: nil))
+        try await refuseSettlements(stage)
+        await stage.say("/help")
+        #expect(try await isRefused(stage, times: 2))
+        #expect(await daemon.stop() == 0)
+        #expect(daemon.events("gateway.shutdown_incomplete").isEmpty)
+        try await stage.pool.run("DROP TRIGGER refuse ON gateway.outbox")
+        let next = try await stage.start(stage.configuration(runtime: nil))
+        let isRecorded = try await eventually {
+            try await stage.rows("SELECT attempts, sent_at IS NOT NULL FROM gateway.outbox") == ["(2,t)"]
+        }
+        #expect(isRecorded)
+        #expect(await stage.simulator.sentMessages.count == 1)
+        await stage.end(next)
+    }
+
+    /// Rows of the outbox can be taken, and what became of them can't be recorded.
+    private func refuseSettlements(_ stage: Stage) async throws {
         try await stage.pool.run("CREATE SEQUENCE public.refused")
         try await stage.pool.run(
             """
@@ -116,21 +153,10 @@ struct FaultTests {
             """
             CREATE TRIGGER refuse BEFORE UPDATE OF sent_at ON gateway.outbox FOR EACH ROW EXECUTE FUNCTION public.refuse()
             """)
-        await stage.say("/help")
-        // The row is locked to others for a minute: who gives up before lets the chat wait for that.
-        let isPatient = try await eventually {
-            try await stage.rows("SELECT last_value >= 6 FROM public.refused") == ["(t)"]
-        }
-        #expect(isPatient)
-        try await stage.pool.run("DROP TRIGGER refuse ON gateway.outbox")
-        await stage.say("/status")
-        #expect(await stage.sent(2).count == 2)
-        let isRecorded = try await eventually {
-            try await stage.rows("SELECT attempts, sent_at IS NOT NULL FROM gateway.outbox") == ["(1,t)", "(1,t)"]
-        }
-        #expect(isRecorded)
-        #expect(await stage.simulator.sentMessages.count == 2)
-        await stage.end(daemon)
+    }
+
+    private func isRefused(_ stage: Stage, times: Int) async throws -> Bool {
+        try await eventually { try await stage.rows("SELECT last_value >= \(times) FROM public.refused") == ["(t)"] }
     }
 
     @Test("when the answer to a claim, or to the taking of a reply, gets lost, it is had again at once, and once")

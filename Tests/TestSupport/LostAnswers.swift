@@ -32,15 +32,18 @@ package final class LostAnswers: Sendable {
             Self.waitForever(client)
             // Whether the answer that comes is the target's.
             let isAsked = IsAsked()
+            let isRead = DispatchSemaphore(value: 0)
             BlockingCall.start {
-                while case let bytes = client.read(), !bytes.isEmpty, upstream.write(bytes) {
-                    isAsked.value.withLock { isAsked in
-                        isAsked = state.target.withLock {
-                            $0.map { bytes.firstRange(of: $0.statement) != nil } ?? false
-                        }
+                while case let bytes = client.read(), !bytes.isEmpty {
+                    // Before it is asked: the answer may be quick.
+                    let isTarget = state.target.withLock {
+                        $0.map { bytes.firstRange(of: $0.statement) != nil } ?? false
                     }
+                    isAsked.value.withLock { $0 = isTarget }
+                    guard upstream.write(bytes) else { break }
                 }
                 shutdown(upstream.descriptor, Int32(SHUT_RDWR))
+                isRead.signal()
             }
             while case let bytes = upstream.read(), !bytes.isEmpty {
                 // A small answer comes in one piece, when all is committed.
@@ -53,7 +56,8 @@ package final class LostAnswers: Sendable {
                 guard !isLost, client.write(bytes) else { break }
             }
             shutdown(client.descriptor, Int32(SHUT_RDWR))
-            shutdown(upstream.descriptor, Int32(SHUT_RDWR))
+            // Nobody else may have their numbers while they are in use.
+            isRead.wait()
             close(upstream.descriptor)
         }
         let rest = words.filter { !$0.hasPrefix("host=") && !$0.hasPrefix("port=") }.joined(separator: " ")

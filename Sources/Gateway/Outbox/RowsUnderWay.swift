@@ -9,12 +9,10 @@ final class RowsUnderWay: Sendable {
     var count: Int { rows.withLock { $0.count } }
 
     func begin(_ row: OutboxRow) {
-        let id = row.id
-        rows.withLock { _ = $0.insert(id) }
+        rows.withLock { _ = $0.insert(row.id) }
     }
 
     func end(_ row: OutboxRow) {
-        let id = row.id
-        rows.withLock { _ = $0.remove(id) }
+        rows.withLock { _ = $0.remove(row.id) }
     }
 }

@@ -136,7 +136,7 @@ final class LoadedGateway {
     /// Returns when every message is acked, every window closed, every task done and every reply sent.
     private func comeToRest() async throws {
         let began = ContinuousClock.now
-        // Less than a claim or a row of the outbox may stay with somebody who does not know of it.
+        // What is left after 30 s: a claim, or a row of the outbox, that nobody knows of stays twice as long.
         let late = Mutex("")
         let isAtRest = try await eventually(within: .seconds(120)) { [stage] in
             guard await stage.simulator.unsettledCount == 0 else { return false }

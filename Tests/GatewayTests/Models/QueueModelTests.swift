@@ -91,8 +91,8 @@ struct QueueModelTests {
                     case 8...9: try await complete(index, rig, &model, &random)
                     case 10: try await fail(index, rig, &model)
                     case 11: try await expire(index, rig, &model)
-                    case 14: try await returnClaims(rig, &model)
-                    case 12: try await setOnline(!model.isOnline, rig, &model)
+                    case 12: try await returnClaims("w1", rig, &model)
+                    case 13: try await setOnline(!model.isOnline, rig, &model)
                     default: try await setArchived(!model.isArchived, rig, &model)
                     }
                 } catch let error as Deviation {
@@ -243,11 +243,11 @@ struct QueueModelTests {
     }
 
     /// By a worker whose call of claim_task got no answer.
-    private func returnClaims(_ rig: Rig, _ model: inout Model) async throws {
-        let worker = "w1"
-        try await rig.world.repository.returnClaims(worker: rig.name(worker))
+    private func returnClaims(_ name: String, _ rig: Rig, _ model: inout Model) async throws {
+        let worker = rig.name(name)
+        try await rig.world.repository.returnClaims(worker: worker)
         try await rig.world.pool.run("SELECT gateway.expire_claims($1)", [.text(rig.bot.runtime)])
-        for index in model.sessions.indices where model.sessions[index].claimed?.worker == rig.name(worker) {
+        for index in model.sessions.indices where model.sessions[index].claimed?.worker == worker {
             model.sessions[index].queued = model.sessions[index].claimed
             model.sessions[index].claimed = nil
         }
