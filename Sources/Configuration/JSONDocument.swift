@@ -20,14 +20,31 @@ struct JSONNode {
     let path: String
     let value: Any
 
+    /// - Parameter data: UTF-8, with or without a byte order mark.
     init(parsing data: Data) throws {
         path = ""
+        let text = try Self.utf8(data)
         do {
-            value = try JSONSerialization.jsonObject(with: data, options: [.fragmentsAllowed])
+            value = try JSONSerialization.jsonObject(with: text, options: [.fragmentsAllowed])
         } catch {
             let words = (error as NSError).userInfo["NSDebugDescription"] as? String
             throw ConfigurationError(keyPath: "", problem: "not JSON: \(words ?? "it can't be read")")
         }
+        if let twice = DuplicateKeys.first(in: text) {
+            throw ConfigurationError(keyPath: twice, problem: "stands twice; the last one would hide the other")
+        }
+    }
+
+    /// JSONSerialization guesses an encoding from byte order marks and NULs. Everything that reads the text must see the
+    /// same one.
+    private static func utf8(_ data: Data) throws -> Data {
+        let mark: [UInt8] = [0xEF, 0xBB, 0xBF]
+        let text = data.starts(with: mark) ? Data(data.dropFirst(mark.count)) : data
+        // UTF-16 and UTF-32 put a NUL beside each ASCII character; JSON itself has none.
+        guard !text.contains(0), String(validating: text, as: UTF8.self) != nil else {
+            throw ConfigurationError(keyPath: "", problem: "not JSON in UTF-8: save the file in that encoding")
+        }
+        return text
     }
 
     init(path: String, value: Any) {

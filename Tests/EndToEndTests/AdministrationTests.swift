@@ -304,6 +304,17 @@ struct AdministrationTests {
         #expect(try await daemon.logs("configuration.refused"))
         #expect(daemon.events("configuration.refused").first?["error"].string?.contains("not JSON") == true)
 
+        // A second list would hide the first one, and revoke its bots.
+        try place.write(
+            installations: [place.installation("cli_a", secret: "secret-a")], extra: #", "installations": []"#)
+        daemon.signal(SIGHUP)
+        #expect(try await daemon.logs("configuration.refused", count: 2))
+        #expect(
+            daemon.events("configuration.refused").last?["error"].string?.hasPrefix("installations: stands twice")
+                == true)
+        #expect(daemon.events("installation.revoked").isEmpty)
+        #expect(await place.say("still here?", to: "cli_a"))
+
         // A rotated secret connects at once.
         try place.write(
             installations: [
@@ -317,6 +328,7 @@ struct AdministrationTests {
         try place.write(installations: [place.installation("cli_b", secret: "secret-b")])
         daemon.signal(SIGHUP)
         #expect(try await daemon.logs("installation.revoked"))
+        #expect(daemon.events("installation.revoked").first?["level"].string == "warning")
         #expect(await place.connections(1))
         #expect(
             try await place.pool.rows("SELECT app_id, status, revoked_by FROM gateway.installation ORDER BY app_id")

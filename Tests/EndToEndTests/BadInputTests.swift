@@ -164,6 +164,7 @@ struct BadInputTests {
             ("{", "not JSON"), (#"{"databse_url": "x"}"#, "databse_url: unknown key"),
             (#"{"installations": [{"app_id": "cli_1"}]}"#, "installations[0].app_secret: missing"),
             (#"{"batching": {"silence_window": "3"}}"#, "batching.silence_window: found \"3\""),
+            (#"{"installations": [], "installations": []}"#, "installations: stands twice"),
         ])
     func configuration(text: String, message: String) async throws {
         let daemon = try Daemon.run(text)

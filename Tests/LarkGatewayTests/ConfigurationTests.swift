@@ -63,6 +63,15 @@ struct ConfigurationTests {
         arguments: [
             ("", "not JSON"), ("[]", "found an array, expected an object"),
             (#"{"x": 1}"#, "x: unknown key; known here: database_url"),
+            (#"{"agents": [], "installations": [], "agents": []}"#, "agents: stands twice"),
+            (#"{"log": {"level": "info", "level": "debug"}}"#, "log.level: stands twice"),
+            (
+                #"{"installations": [{\#(fourNames)}, {"app_secret": "a", \#(fourNames)}]}"#,
+                "installations[1].app_secret: stands twice"
+            ),
+            (#"{"installations": [], "instal\u006cations": []}"#, "installations: stands twice"),
+            (#"{"sealing": {"key": "\\\"", "previous": [], "key": "{"}, "log": 5}"#, "sealing.key: stands twice"),
+            (#"{"unknown": [[{}, [{"a": 1, "b": {"a": 1}, "a": 2}]]]}"#, "unknown[0][1][0].a: stands twice"),
             (#"{"database_url": 5}"#, "database_url: found a number, expected a string"),
             (#"{"database_url": "host=h password"}"#, "database_url: neither a postgresql:// URI nor"),
             (#"{"transport": "pigeon"}"#, #"transport: found "pigeon", expected "auto" or "libcurl" or "urlsession""#),
@@ -161,6 +170,44 @@ struct ConfigurationTests {
     func mistakes(text: String, message: String) throws {
         let error = #expect(throws: ConfigurationError.self) { try parse(text) }
         #expect("\(try #require(error))".contains(message), "\(String(describing: error))")
+    }
+
+    @Test("what stands once in each of several objects, or as a value, stands once")
+    func keysOnce() throws {
+        let text = """
+            {"agents": [{"workspace": "name", "name": "workspace"}, {"workspace": "name", "name": "\\"name\\", \\\\"}],
+             "log": {"level": "info"}, "metrics": {"listen": null}, "public_url": "https://e.com/{[,:",
+             "pairing": {"listen": "127.0.0.1:1"}}
+            """
+        #expect(try parse(text).agents.count == 2)
+    }
+
+    @Test("a byte order mark is no matter; another encoding than UTF-8 is refused, and no way past the other checks")
+    func encodings() throws {
+        let twice = #"{"log": {}, "log": {}}"#
+        let mark = Data([0xEF, 0xBB, 0xBF])
+        #expect(try Configuration(parsing: mark + Data("{}".utf8), environment: [:]).agents.isEmpty)
+        #expect(throws: ConfigurationError(keyPath: "log", problem: "stands twice; the last one would hide the other"))
+        {
+            try Configuration(parsing: mark + Data(twice.utf8), environment: [:])
+        }
+        for encoding in [String.Encoding.utf16, .utf16LittleEndian, .utf16BigEndian, .utf32, .utf32LittleEndian] {
+            for text in ["{}", twice] {
+                let data = try #require(text.data(using: encoding))
+                let error = #expect(throws: ConfigurationError.self) {
+                    try Configuration(parsing: data, environment: [:])
+                }
+                #expect(error?.problem.contains("not JSON in UTF-8") == true)
+            }
+        }
+    }
+
+    @Test("4 MiB of keys are looked through in one pass")
+    func manyKeys() throws {
+        let keys = (0..<200_000).map { #""k\u0065y\#($0)": \#($0)"# }
+        let text = #"{"unknown": {\#((keys + keys.suffix(1)).joined(separator: ","))}}"#
+        let error = #expect(throws: ConfigurationError.self) { try parse(text) }
+        #expect(error?.keyPath == "unknown.key199999")
     }
 
     @Test("a proxy stands in the file, else in the environment; null is none, and no_proxy is respected either way")

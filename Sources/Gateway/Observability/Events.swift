@@ -82,7 +82,7 @@ extension LogEvent {
     static func configurationApplied(_ change: ConfigurationChange) -> Self {
         let staysRevoked = change.change == "stays_revoked"
         return Self(
-            staysRevoked ? .warning : .info, "\(change.kind).\(change.change)",
+            staysRevoked || change.change == "revoked" ? .warning : .info, "\(change.kind).\(change.change)",
             [
                 (change.kind == "agent" ? "agent" : "app_id", .text(change.name)),
                 (
