@@ -81,6 +81,9 @@ final class Daemon: Sendable {
         return (line.split(separator: " ").compactMap { Int($0) }.first ?? 0) << 10
     }
 
+    /// nil before it has started.
+    var processID: pid_t? { pid.value.withLock { $0 } }
+
     func signal(_ number: Int32) {
         if let pid = pid.value.withLock({ $0 }) { kill(pid, number) }
     }

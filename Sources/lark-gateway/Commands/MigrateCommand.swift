@@ -10,7 +10,16 @@ enum MigrateCommand {
         try arguments.refusePositional()
         let configuration = try Configuration.load(path: arguments.required("config"), for: .database)
         guard configuration.databaseURL == nil else { return try await migrate(try Database.url(configuration)) }
-        let server = try Database.privateServer(configuration)
+        do {
+            return try await Database.withPrivateServer(configuration) { try await migrate(on: $0) }
+        } catch StateDirectoryLock.Failure.held {
+            // A running gateway's server, which it keeps.
+            return try await migrate(try Database.url(configuration))
+        }
+    }
+
+    /// A server that is not running is started for the migration alone.
+    private static func migrate(on server: PrivatePostgres) async throws -> Int32 {
         let wasRunning = try await server.start(deadline: .after(.seconds(120)))
         let code: Int32
         do {

@@ -8,13 +8,28 @@ import Postgres
 enum Database {
     /// The private server of a configuration without `database_url`.
     static func privateServer(_ configuration: Configuration) throws -> PrivatePostgres {
+        PrivatePostgres(directory: try stateDirectory(configuration) + "/postgres")
+    }
+
+    /// For who starts and stops the private server: nobody else does so meanwhile.
+    /// - Throws: `StateDirectoryLock.Failure` when another process may, before anything is touched; and what `body` throws.
+    static func withPrivateServer<T: Sendable>(
+        _ configuration: Configuration, _ body: (PrivatePostgres) async throws -> T
+    ) async throws -> T {
+        let server = try privateServer(configuration)
+        // Before the lock's file is made: root's would be closed to the service's user.
+        guard geteuid() != 0 else { throw PrivatePostgres.Failure.runsAsRoot }
+        return try await StateDirectoryLock.withLock(on: try stateDirectory(configuration)) { try await body(server) }
+    }
+
+    private static func stateDirectory(_ configuration: Configuration) throws -> String {
         guard let directory = configuration.stateDirectory else {
             throw ConfigurationError(
                 keyPath: "database_url",
                 problem: "missing, and there is no $STATE_DIRECTORY for a Postgres of the gateway's own: set "
                     + "database_url, state_directory, or StateDirectory= in the systemd unit")
         }
-        return PrivatePostgres(directory: directory + "/postgres")
+        return directory
     }
 
     /// For commands that change or look at a running gateway's database.

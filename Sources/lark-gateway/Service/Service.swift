@@ -1,7 +1,6 @@
 import AsyncRuntime
 import Configuration
 import Gateway
-import HTTPServer
 import Postgres
 
 /// The daemon as a service: its Postgres, its gateway and its metrics, from start to stop, and what signals and systemd want
@@ -17,53 +16,55 @@ struct Service: Sendable {
 
     /// - Returns: the exit code.
     func serve() async throws -> Int32 {
-        var server: PrivatePostgres?
-        if configuration.databaseURL == nil {
-            let own = try Database.privateServer(configuration)
-            let adopted = try await own.start(deadline: .after(.seconds(120)))
-            logger.log(.postgresStarted(directory: own.directory, adopted: adopted))
-            server = own
-        }
-        let finished: Bool
-        do {
-            finished = try await serve(on: try Database.url(configuration))
-        } catch {
-            try? await server?.stop(deadline: .after(.seconds(30)))
-            throw error
-        }
-        try await server?.stop(deadline: .after(.seconds(30)))
+        let finished =
+            if configuration.databaseURL == nil {
+                try await Database.withPrivateServer(configuration) { try await serve(own: $0) }
+            } else {
+                try await serve(own: nil)
+            }
         logger.log(.gatewayStopped())
         return finished ? ExitCode.done : ExitCode.failed
     }
 
-    private func serve(on url: String) async throws -> Bool {
+    /// - Parameter own: the private Postgres, which is started here and stopped at the end.
+    /// - Returns: whether all of the stop was done in time.
+    private func serve(own: PrivatePostgres?) async throws -> Bool {
+        let url = try Database.url(configuration)
         let metrics = Metrics()
         let gateway = Gateway(
             configuration.gatewaySettings(databaseURL: url),
             transport: configuration.transportKind.make(network: configuration.network), logger: logger,
             metrics: metrics)
         // First, so that a port that is taken ends the start before anything else happened.
-        let metricsServer = try configuration.metrics.map { address in
-            let server = try MetricsServer.start(on: address, gateway: gateway, metrics: metrics)
-            logger.log(.metricsListening(host: address.host, port: server.port))
-            return server
-        }
-        var pairingServer: HTTPServer?
+        let ports = try await Ports.take(configuration, gateway: gateway, metrics: metrics, logger: logger)
+        let finished: Bool
         do {
-            pairingServer = try configuration.pairing.map { address in
-                let server = try PairingServer.start(on: address, gateway: gateway)
-                logger.log(.pairingListening(host: address.host, port: server.port))
-                return server
-            }
+            finished = try await serve(gateway, on: url, own: own)
         } catch {
-            await metricsServer?.stop()
+            await ports.release()
             throw error
         }
-        guard try await prepare(gateway) else {
-            await pairingServer?.stop()
-            await metricsServer?.stop()
-            return true
+        await ports.release()
+        return finished
+    }
+
+    private func serve(_ gateway: Gateway, on url: String, own: PrivatePostgres?) async throws -> Bool {
+        guard let own else { return try await serve(gateway, on: url) }
+        let finished: Bool
+        do {
+            let adopted = try await own.start(deadline: .after(.seconds(120)))
+            logger.log(.postgresStarted(directory: own.directory, adopted: adopted))
+            finished = try await serve(gateway, on: url)
+        } catch {
+            try? await own.stop(deadline: .after(.seconds(30)))
+            throw error
         }
+        try await own.stop(deadline: .after(.seconds(30)))
+        return finished
+    }
+
+    private func serve(_ gateway: Gateway, on url: String) async throws -> Bool {
+        guard try await prepare(gateway) else { return true }
         let sideTasks = [
             Task { await keepWatchdog() },
             Task {
@@ -81,8 +82,6 @@ struct Service: Sendable {
             notifier.ready("\(configuration.installations.count) installations")
         }
         for task in sideTasks { task.cancel() }
-        await pairingServer?.stop()
-        await metricsServer?.stop()
         return finished
     }
 
