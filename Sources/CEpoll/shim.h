@@ -1,6 +1,20 @@
 #pragma once
+#include <errno.h>
 #include <stdint.h>
 #include <sys/epoll.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+// A descriptor that can be read once the process has ended (pidfd_open(2)), closed on exec; -1 and errno where there is none.
+// Swift can't call syscall(2), which takes any number of arguments; glibc has a function of its own from 2.36.
+static inline int lgw_pidfd_open(int pid) {
+#ifdef SYS_pidfd_open
+    return (int)syscall(SYS_pidfd_open, pid, 0);
+#else
+    errno = ENOSYS;
+    return -1;
+#endif
+}
 
 // glibc's module map leaves epoll(7) out, and its event is a packed struct with a union.
 

@@ -8,13 +8,14 @@ package struct PrivatePostgres: Sendable {
     package enum Failure: Error, Sendable, CustomStringConvertible {
         case runsAsRoot
         case notInstalled(searched: [String])
+        case clusterGone(directory: String)
         case failed(step: String, output: String)
 
         /// A person must change how the gateway is set up: trying again does not help.
         package var isSetUp: Bool {
             switch self {
             case .runsAsRoot, .notInstalled: true
-            case .failed: false
+            case .clusterGone, .failed: false
             }
         }
 
@@ -26,6 +27,9 @@ package struct PrivatePostgres: Sendable {
             case .notInstalled(let searched):
                 "no Postgres server binaries in \(searched.joined(separator: ", ")): apt-get install postgresql-15, "
                     + "or set database_url"
+            case .clusterGone(let directory):
+                "there is no Postgres cluster in \(directory)/data any more: bring it back, or remove \(directory) to begin "
+                    + "with an empty one"
             case .failed(let step, let output):
                 "\(step) failed: \(output)"
             }
@@ -55,15 +59,24 @@ package struct PrivatePostgres: Sendable {
         "host='\(socket)' port=5432 dbname=\(Self.databaseName) user=\(Self.role)"
     }
 
+    /// Of the running server, from the file that it keeps while it runs; also of one that was killed, whose file stays.
+    package var processID: pid_t? {
+        let text = try? String(contentsOfFile: data + "/postmaster.pid", encoding: .utf8)
+        return text?.split(separator: "\n").first.flatMap { pid_t($0) }
+    }
+
     /// Starts or adopts the server and makes the database.
+    /// - Parameter makesCluster: false where the server has run before.
     /// - Returns: whether a running server was adopted.
-    /// - Throws: `Failure`, `DeadlineExceeded`.
+    /// - Throws: `Failure`, `DeadlineExceeded`, `CancellationError`.
     @discardableResult
-    package func start(deadline: Deadline) async throws -> Bool {
+    package func start(makesCluster: Bool = true, deadline: Deadline) async throws -> Bool {
         guard geteuid() != 0 || runAs != nil else { throw Failure.runsAsRoot }
         let binaries = try Self.findBinaries()
         try makeDirectories()
         if !FileManager.default.fileExists(atPath: data + "/PG_VERSION") {
+            // A log without a cluster is what a lost one leaves. An empty one in its place would hide the loss.
+            guard makesCluster, logSize == 0 else { throw Failure.clusterGone(directory: directory) }
             // Initialised aside and moved into place, so that a crash in between leaves no half cluster.
             let draft = data + ".new"
             try? FileManager.default.removeItem(atPath: draft)
@@ -75,13 +88,30 @@ package struct PrivatePostgres: Sendable {
         try writeConfiguration()
         let isRunning = try await execute(binaries + "/pg_ctl", ["-D", data, "status"], deadline).status == 0
         if !isRunning {
-            let seconds = max(1, Int(deadline.remaining.seconds))
-            try await run(
-                "starting Postgres", binaries + "/pg_ctl",
-                ["-D", data, "-l", directory + "/postgres.log", "-w", "-t", "\(seconds)", "-s", "start"], deadline)
+            try await startServer(binaries, deadline)
         }
         try await makeDatabase(deadline)
         return isRunning
+    }
+
+    /// When the task is cancelled, pg_ctl goes on for up to 5 s: a server that is so new that it has no file yet would be
+    /// found by no stop.
+    private func startServer(_ binaries: String, _ deadline: Deadline) async throws {
+        let seconds = max(1, Int(deadline.remaining.seconds))
+        let starting = Task {
+            try await run(
+                "starting Postgres", binaries + "/pg_ctl",
+                ["-D", data, "-l", log, "-w", "-t", "\(seconds)", "-s", "start"], deadline)
+        }
+        try await withTaskCancellationHandler {
+            try await starting.value
+        } onCancel: {
+            Task {
+                try await Task.sleep(for: .seconds(5))
+                starting.cancel()
+            }
+        }
+        try Task.checkCancellation()
     }
 
     package enum StopMode: String, Sendable { case fast, immediate }
@@ -154,12 +184,30 @@ package struct PrivatePostgres: Sendable {
     }
 
     private func run(_ step: String, _ program: String, _ arguments: [String], _ deadline: Deadline) async throws {
+        let before = logSize
         let result = try await execute(program, arguments, deadline)
         guard result.status == 0 else {
-            let log = (try? String(contentsOfFile: directory + "/postgres.log", encoding: .utf8)) ?? ""
-            let output = String(decoding: result.errorOutput, as: UTF8.self) + log.suffix(1000)
+            let output = String(decoding: result.errorOutput, as: UTF8.self) + newLog(since: before)
             throw Failure.failed(step: step, output: output.replacingOccurrences(of: "\n", with: " "))
         }
+    }
+
+    private var log: String { directory + "/postgres.log" }
+
+    private var logSize: Int {
+        var status = stat()
+        return stat(log, &status) == 0 ? Int(status.st_size) : 0
+    }
+
+    /// What the server wrote of itself, at most the last 1,000 bytes. Errors of statements are left out: they can quote a
+    /// message's text.
+    private func newLog(since size: Int) -> String {
+        guard let file = FileHandle(forReadingAtPath: log) else { return "" }
+        defer { try? file.close() }
+        try? file.seek(toOffset: UInt64(max(size, logSize - 1000)))
+        let text = String(decoding: (try? file.readToEnd()) ?? Data(), as: UTF8.self)
+        return text.split(separator: "\n").filter { !$0.hasPrefix("\t") && !$0.contains("ERROR:") }
+            .joined(separator: "\n")
     }
 
     private func execute(

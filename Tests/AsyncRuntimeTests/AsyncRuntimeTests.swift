@@ -195,3 +195,46 @@ struct HangUpStormTests {
         }
     }
 }
+
+@Suite("The end of a process")
+struct ProcessEndTests {
+    static let methods: [ProcessEnd.Method] = [.descriptor, .polling(every: .milliseconds(5))]
+
+    /// A process that is no child of ours, and its id.
+    private func stranger() async throws -> pid_t {
+        let shell = try await ChildProcess.run(
+            "/bin/sh", ["-c", "sleep 600 >/dev/null 2>&1 & echo $!"], deadline: .after(.seconds(20)))
+        let text = String(decoding: shell.output, as: UTF8.self).trimmingCharacters(in: .whitespacesAndNewlines)
+        let pid = try #require(pid_t(text))
+        ExitCleanup.addProcess(pid)
+        return pid
+    }
+
+    @Test("is noticed of one that is no child of ours, and of one that is gone already", arguments: methods)
+    func ended(method: ProcessEnd.Method) async throws {
+        let pid = try await stranger()
+        let waiting = Task { await ProcessEnd.wait(for: pid, by: method) }
+        kill(pid, SIGKILL)
+        #expect(await waiting.value)
+        #expect(await ProcessEnd.wait(for: pid, by: method))
+    }
+
+    @Test("a wait for it that is cancelled says that it has not come", arguments: methods)
+    func cancelled(method: ProcessEnd.Method) async throws {
+        let pid = try await stranger()
+        let waiting = Task { await ProcessEnd.wait(for: pid, by: method) }
+        waiting.cancel()
+        #expect(await !waiting.value)
+        #expect(kill(pid, SIGKILL) == 0, "it lives")
+    }
+
+    @Test("of a child that nobody waits for is noticed too, and leaves no zombie", arguments: methods)
+    func child(method: ProcessEnd.Method) async throws {
+        var pid: pid_t = 0
+        var argv = [strdup("/bin/true"), nil]
+        defer { free(argv[0]) }
+        try #require(posix_spawn(&pid, "/bin/true", nil, nil, &argv, nil) == 0)
+        #expect(await ProcessEnd.wait(for: pid, by: method))
+        #expect(kill(pid, 0) != 0)
+    }
+}

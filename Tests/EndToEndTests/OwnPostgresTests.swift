@@ -50,7 +50,13 @@ struct OwnPostgresTests {
             return text?.split(separator: "\n").first.flatMap { pid_t($0) }
         }
 
-        var isPostgresRunning: Bool { postmaster.map { kill($0, 0) == 0 } ?? false }
+        /// Also one that has no file yet: its processes work in the data directory.
+        var isPostgresRunning: Bool {
+            let processes = (try? FileManager.default.contentsOfDirectory(atPath: "/proc")) ?? []
+            return processes.contains {
+                (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/\($0)/cwd")) == data
+            }
+        }
 
         /// The text of each message in the daemon's own database, in order.
         func messages() async throws -> [String] {
@@ -118,6 +124,88 @@ struct OwnPostgresTests {
         #expect(next.output.contains(#""adopted":true"#))
         #expect(await next.stop() == 0)
         await taken.stop()
+        await place.stage.end()
+    }
+
+    @Test(
+        "I1: a Postgres that is killed, and one that is stopped, is started again by the same daemon; nothing is lost")
+    func startedAgain() async throws {
+        let place = try await Place()
+        let daemon = try await place.start()
+        #expect(await place.stage.acked(await place.stage.say("before"), [200]))
+        for (round, signal) in [SIGKILL, SIGINT].enumerated() {
+            kill(try #require(place.postmaster), signal)
+            #expect(try await daemon.logs("postgres.ended", count: round + 1))
+            let id = await place.stage.say("after \(signal)")
+            let isStored = await place.stage.simulator.wait(until: .after(.seconds(60))) {
+                $0.states(of: id).first?.acks.last == 200
+            }
+            #expect(isStored, "\(daemon.output.suffix(4000))")
+            #expect(try await daemon.logs("postgres.started", count: round + 2))
+        }
+        #expect(daemon.events("postgres.ended").map { $0["how"].string } == ["killed", "stopped"])
+        #expect(daemon.events("postgres.started").map { $0["adopted"].boolean } == [false, false, false])
+        #expect(try await place.messages() == ["(before)", "(\"after 9\")", "(\"after 2\")"])
+        #expect(daemon.events("gateway.started").count == 1)
+
+        #expect(await daemon.stop() == 0)
+        #expect(!place.isPostgresRunning)
+        #expect(daemon.events("postgres.ended").count == 2, "the daemon's own stop of it is no end")
+        await place.stage.end()
+    }
+
+    @Test("a Postgres that can't be started again ends the daemon with code 1, in order, and with what to do")
+    func givenUp() async throws {
+        let place = try await Place()
+        let daemon = try await place.start()
+        #expect(await place.stage.acked(await place.stage.say("kept"), [200]))
+        let postmaster = try #require(place.postmaster)
+        try FileManager.default.moveItem(atPath: place.data, toPath: place.data + ".away")
+        kill(postmaster, SIGKILL)
+        let hasGivenUp = try await daemon.logs("postgres.given_up", within: .seconds(120))
+        try #require(hasGivenUp, "\(daemon.output.suffix(4000))")
+        #expect(await daemon.ended() == 1)
+        #expect(daemon.events("postgres.ended").count == 1)
+        #expect(daemon.events("postgres.start_failed").count == 4)
+        let event = try #require(daemon.events("postgres.given_up").first)
+        #expect(event["level"].string == "error" && event["hint"].string?.contains("postgres.log") == true)
+        let lost = "there is no Postgres cluster in \(place.data) any more"
+        #expect(event["error"].string?.hasPrefix(lost) == true)
+        #expect(daemon.events("gateway.stopped").count == 1)
+
+        // As systemd does. No empty cluster takes the place of the lost one.
+        let next = try place.run()
+        #expect(await next.ended() == 1)
+        #expect(next.output.contains(lost))
+        #expect(!FileManager.default.fileExists(atPath: place.data))
+        try FileManager.default.moveItem(atPath: place.data + ".away", toPath: place.data)
+        let last = try await place.start()
+        #expect(try await place.messages() == ["(kept)"])
+        #expect(await last.stop() == 0)
+        await place.stage.end()
+    }
+
+    @Test(
+        "told to stop while it starts its Postgres again, or for the first time, it leaves none behind",
+        arguments: [false, true])
+    func stoppedMeanwhile(isFirst: Bool) async throws {
+        let place = try await Place()
+        // A cluster that is there already: making one takes a second.
+        let daemon = try await place.start()
+        if isFirst { #expect(await daemon.stop() == 0) }
+        var stopped = daemon
+        if isFirst {
+            stopped = try place.run()
+            #expect(try await stopped.logs("metrics.listening"))
+        } else {
+            kill(try #require(place.postmaster), SIGKILL)
+            #expect(try await daemon.logs("postgres.ended"))
+        }
+        stopped.signal(SIGTERM)
+        let status = await stopped.ended()
+        #expect(status == 0, "\(stopped.output.suffix(2000))")
+        #expect(!place.isPostgresRunning)
+        #expect(stopped.events("postgres.given_up").isEmpty)
         await place.stage.end()
     }
 }

@@ -34,6 +34,38 @@ extension LogEvent {
         Self(.info, "postgres.started", [("directory", .text(directory)), ("adopted", .boolean(adopted))])
     }
 
+    package static func postgresEnded(
+        directory: String, processID: Int32?, wasKilled: Bool, after duration: Duration
+    ) -> Self {
+        Self(
+            .warning, "postgres.ended",
+            [
+                ("directory", .text(directory)), ("pid", processID.map { .integer(Int64($0)) }),
+                ("how", .text(wasKilled ? "killed" : "stopped")), ("lived_ms", .milliseconds(duration)),
+            ])
+    }
+
+    package static func postgresStartFailed(_ error: any Error, retryIn: Duration) -> Self {
+        Self(
+            .warning, "postgres.start_failed",
+            [("error", .text("\(error)")), ("retry_in_ms", .milliseconds(retryIn))])
+    }
+
+    package static func postgresGivenUp(directory: String, _ error: (any Error)?) -> Self {
+        Self(
+            .error, "postgres.given_up",
+            [
+                ("directory", .text(directory)),
+                ("error", .text(error.map { "\($0)" } ?? "it ends again soon after each start")),
+                (
+                    "hint",
+                    .text(
+                        "the daemon stops with code 1, for systemd to start it again: look into postgres.log in the "
+                            + "directory, at free memory and free disk space")
+                ),
+            ])
+    }
+
     package static func schemaMigrated(number: Int, name: String) -> Self {
         Self(.info, "schema.migrated", [("number", .count(number)), ("name", .text(name))])
     }

@@ -50,17 +50,8 @@ struct Service: Sendable {
 
     private func serve(_ gateway: Gateway, on url: String, own: PrivatePostgres?) async throws -> Bool {
         guard let own else { return try await serve(gateway, on: url) }
-        let finished: Bool
-        do {
-            let adopted = try await own.start(deadline: .after(.seconds(120)))
-            logger.log(.postgresStarted(directory: own.directory, adopted: adopted))
-            finished = try await serve(gateway, on: url)
-        } catch {
-            try? await own.stop(deadline: .after(.seconds(30)))
-            throw error
-        }
-        try await own.stop(deadline: .after(.seconds(30)))
-        return finished
+        return try await PrivatePostgresSupervisor(server: own, logger: logger)
+            .whileRunning(until: stop) { try await serve(gateway, on: url) }
     }
 
     private func serve(_ gateway: Gateway, on url: String) async throws -> Bool {
