@@ -253,7 +253,10 @@ struct OutboundTests {
     @Test("every notice has its text in both languages")
     func notices() {
         let all: [NoticeText.Notice] = [
-            .agentOffline(agent: "A"), .agentArchived(agent: "A"), .runFailed(agent: "A", reason: "R"),
+            .agentOffline(agent: "A"), .agentArchived(agent: "A"),
+            .runFailed(agent: "A", reason: "R", isSetAside: false),
+            .runFailed(agent: "A", reason: "R", isSetAside: true),
+            .replyUndelivered(agent: "A", reason: "R"),
             .nonWorkspaceMember(agent: "A"), .needsBinding(agent: "A", code: "C"),
             .needsPairing(agent: "A"), .bound(agent: "A", member: "M", workspace: "W"),
         ]

@@ -55,18 +55,14 @@ struct IngestTests {
     @Test("a replica gets again what it holds and asks for; what another one holds it does not")
     func reacquired() async throws {
         let fixture = try await Fixture()
-        #expect(
-            try await fixture.pool.rows(
-                "SELECT generation FROM gateway.acquire_leases('test', '{}', '{cli_a}', '90s')") == ["(2)"])
-        #expect(
-            try await fixture.pool.rows(
-                "SELECT generation FROM gateway.acquire_leases('other', '{}', '{cli_a}', '90s')"
-            )
-            .isEmpty)
-        #expect(
-            try await fixture.pool.rows(
-                "SELECT generation FROM gateway.acquire_leases('other', '{test}', '{cli_a}', '90s')") == ["(3)"],
-            "but what a dead one held, at once")
+        func take(_ holder: String, dead: [String] = []) async throws -> [Int64] {
+            try await fixture.repository.takeLeases(
+                holder: holder, deadHolders: dead, appIDs: ["cli_a"], ttl: .seconds(90), grace: .seconds(90)
+            ).map(\.lease.generation)
+        }
+        #expect(try await take("test") == [2])
+        #expect(try await take("other").isEmpty)
+        #expect(try await take("other", dead: ["test"]) == [3], "but what a dead one held, at once")
     }
 
     @Test("B4: the same message under another installation is another message")
@@ -244,17 +240,30 @@ struct IngestTests {
             try await run("BEGIN")
             try await run("SELECT FROM gateway.installation FOR KEY SHARE")
             // ... so renewing does not wait, and taking over does.
-            try await fixture.pool.run("SELECT gateway.renew_leases('test', '90s')")
+            #expect(
+                try await fixture.repository.holdLeases(holder: "test", ttl: .seconds(90), within: .seconds(20))
+                    .map(\.lease) == [fixture.lease])
             try await fixture.pool.run("UPDATE gateway.installation SET lease_expires_at = now() - interval '1 second'")
-            await #expect(throws: PostgresError.self) {
-                try await fixture.pool.query(
-                    Statement(
-                        name: "takeover", sql: "SELECT * FROM gateway.acquire_leases('other', '{}', '{cli_a}', '90s')"),
-                    deadline: .after(.milliseconds(200)))
+            let taking = Task {
+                try await fixture.repository.takeLeases(
+                    holder: "other", deadHolders: [], appIDs: ["cli_a"], ttl: .seconds(90), grace: .seconds(90))
             }
+            // Postgres itself says that it waits, and for whom.
+            #expect(
+                try await eventually {
+                    try await fixture.pool.rows(
+                        """
+                        SELECT count(*) FROM pg_stat_activity a
+                        WHERE a.datname = current_database() AND a.wait_event_type = 'Lock'
+                            AND cardinality(pg_blocking_pids(a.pid)) = 1
+                        """) == ["(1)"]
+                })
+            #expect(
+                try await fixture.pool.rows("SELECT lease_generation FROM gateway.installation") == ["(1)"],
+                "nothing is taken over while a write is under way")
             try await run("COMMIT")
+            #expect(try await taking.value.map(\.lease.generation) == [2])
         }
-        try await fixture.pool.run("SELECT gateway.acquire_leases('other', '{}', '{cli_a}', '90s')")
         #expect(try await fixture.ingest(Fixture.message("om_2")).map(\.verdict) == [.fenced])
     }
 

@@ -17,9 +17,13 @@ struct MessengerTests {
     private final class Bench: Sendable {
         let simulator = LarkSimulator(apps: [MessengerTests.app])
         let pacer = SendPacer(SendLimits())
-        private let repository = Repository(pool: Pool(url: "postgresql:///nowhere", size: 1))
+        private let repository: Repository
         private let client = Mutex<OpenAPIClient?>(nil)
         let installation = InstallationID(rawValue: 1)
+
+        init(repository: Repository = Repository(pool: Pool(url: "postgresql:///nowhere", size: 1))) {
+            self.repository = repository
+        }
 
         func start(domain: String? = nil) async throws {
             try await simulator.start()
@@ -33,11 +37,12 @@ struct MessengerTests {
         }
 
         func row(
-            _ text: String, to receiver: OpenAPIClient.Receiver = .chat("oc_1"), attempts: Int = 1, id: UUID = UUID()
+            _ text: String, to receiver: OpenAPIClient.Receiver = .chat("oc_1"), attempts: Int = 1, id: UUID = UUID(),
+            session: SessionKey? = nil
         ) -> OutboxRow {
             let isAnswer = if case .message = receiver { true } else { false }
             return OutboxRow(
-                lease: Lease(installation: installation, generation: 1), session: nil, id: id, kind: "reply",
+                lease: Lease(installation: installation, generation: 1), session: session, id: id, kind: "reply",
                 receiver: receiver,
                 chatID: isAnswer ? "oc_1" : nil, payload: #"{"text": \#(Self.quote(text))}"#, attempts: attempts,
                 locale: "en", agent: "support")
@@ -69,6 +74,9 @@ struct MessengerTests {
         arguments: [
             (500, "oops"), (502, "<html>bad gateway</html>"), (503, #"{"code":7}"#), (200, "<html>a portal</html>"),
             (200, #"{"code":0,"msg":"succ"#), (200, ""), (404, "not here"), (401, "who are you?"),
+            (400, #"{"code":1500,"msg":"internal error"}"#), (400, #"{"code":2200,"msg":"internal error"}"#),
+            (400, #"{"code":11232,"msg":"try later"}"#), (400, #"{"code":11247,"msg":"try later"}"#),
+            (400, #"{"code":987654,"msg":"a code that nobody knows"}"#),
             (200, #"{"code":230020,"msg":"too fast for this chat"}"#), (200, #"{"code":230049,"msg":"being sent"}"#),
         ])
     func passing(status: Int, body: String) async throws {
@@ -144,15 +152,84 @@ struct MessengerTests {
             (400, #"{"code":230018,"msg":"x"}"#, "code 230018 the bot may not speak in this chat"),
             (400, #"{"code":230028,"msg":"x"}"#, "code 230028 refused by the content check"),
             (403, #"{"code":99991672,"msg":"scope im:message:send"}"#, "the app lacks a permission: grant it"),
-            (404, #"{"code":404,"msg":"no such call"}"#, "code 404 no such call"),
         ])
     func refused(status: Int, body: String, words: String) async throws {
         let bench = Bench()
         try await bench.start()
         await bench.simulator.failMessages([(status, body)])
-        guard case .dead(let error) = try await bench.send(bench.row("hi")) else { return #expect(Bool(false)) }
+        guard case .dead(let error, let told) = try await bench.send(bench.row("hi")) else {
+            return #expect(Bool(false))
+        }
         #expect(error.contains(words), "\(error)")
+        #expect((told == nil) == !body.contains("230028"), "the chat is told where it is not closed")
         #expect(await bench.sent().isEmpty)
+        await bench.simulator.stop()
+    }
+
+    @Test(
+        "R4: a code that nobody knows is tried six times, then the row is given up, and the chat is told the code alone"
+    )
+    func unknownCode() async throws {
+        let bench = Bench()
+        try await bench.start()
+        await bench.simulator.failMessages(Array(repeating: (404, #"{"code":404,"msg":"secret words"}"#), count: 6))
+        for attempt in 1...5 {
+            #expect(isRetry(try await bench.send(bench.row("hi", attempts: attempt)), atLeast: .milliseconds(500)))
+        }
+        let settlement = try await bench.send(bench.row("hi", attempts: 6))
+        guard case .dead(let error, let told) = settlement else { return #expect(Bool(false)) }
+        #expect(error.contains("code 404 secret words"))
+        #expect(told == "the platform refused it with the code 404")
+        await bench.simulator.stop()
+    }
+
+    @Test("R4: an app whose calls of the month are used up waits, and all of it")
+    func quota() async throws {
+        let bench = Bench()
+        try await bench.start()
+        await bench.simulator.failMessages([(400, #"{"code":99991403,"msg":"quota"}"#)])
+        #expect(isRetry(try await bench.send(bench.row("hi")), atLeast: .seconds(60)))
+        #expect(bench.pacer.held().installations == [bench.installation])
+        await bench.simulator.stop()
+    }
+
+    @Test(
+        "F14: a payload that can't be read is given up with its reason, never taken for sent",
+        arguments: ["[]", #"{"text": 7}"#, String(repeating: "[", count: 3000) + String(repeating: "]", count: 3000)])
+    func unreadable(payload: String) async throws {
+        let bench = Bench()
+        try await bench.start()
+        let row = OutboxRow(
+            lease: Lease(installation: bench.installation, generation: 1), session: nil, id: UUID(), kind: "reply",
+            receiver: .chat("oc_1"), chatID: nil, payload: payload, attempts: 1, locale: "en", agent: "support")
+        #expect(
+            try await bench.send(row)
+                == .dead(error: "what was to be sent can't be read", told: "what was to be sent can't be read"))
+        #expect(await bench.sent().isEmpty)
+        await bench.simulator.stop()
+    }
+
+    @Test("R5, K7: what answers a withdrawn message of a topic goes under the newest other one that can be answered")
+    func otherMessageOfTopic() async throws {
+        let fixture = try await Fixture()
+        let messages = (1...4).map { Fixture.message("om_\($0)", chat: "oc_g", thread: "omt_1", type: .group) }
+        var session: SessionKey?
+        for message in messages { session = try await fixture.ingest(message)[0].session }
+        let bench = Bench(repository: fixture.repository)
+        try await bench.start()
+        await bench.simulator.failMessages([
+            (400, #"{"code":231003,"msg":"gone"}"#), (400, #"{"code":230011,"msg":"gone"}"#),
+        ])
+        func row(_ id: String) -> OutboxRow {
+            bench.row("hi", to: .message(id, inThread: true), session: session)
+        }
+        guard case .sent = try await bench.send(row("om_4")) else { return #expect(Bool(false)) }
+        #expect(await bench.sent() == [#"om_2: {"text":"hi"}"#])
+        #expect(await bench.simulator.sentMessages.allSatisfy(\.inThread))
+        // None is left: nothing leaks into the group.
+        await bench.simulator.failMessages(Array(repeating: (400, #"{"code":231003,"msg":"gone"}"#), count: 4))
+        guard case .dead(_, told: .some) = try await bench.send(row("om_4")) else { return #expect(Bool(false)) }
+        #expect(await bench.sent().count == 1)
         await bench.simulator.stop()
     }
 
@@ -198,7 +275,8 @@ struct MessengerTests {
     @Test(
         "F3: an answer to what is withdrawn goes to the chat; from a topic only where the platform says the group has none",
         arguments: [
-            (230_011, false, true), (230_050, false, true), (230_111, false, true), (230_071, false, true),
+            (231_003, false, true), (231_003, true, false), (230_011, false, true), (230_050, false, true),
+            (230_111, false, true), (230_071, false, true),
             (230_011, true, false), (230_019, true, false), (230_071, true, true), (230_072, true, true),
         ])
     func withdrawn(code: Int, inThread: Bool, isInChat: Bool) async throws {

@@ -47,18 +47,67 @@ struct OutboxTests {
         #expect(try await notices(fixture).suffix(2) == ["(help,oc_1,om_8)", "(help,oc_1,om_9)"])
     }
 
-    @Test("a failure that repeats itself is said once in an hour, another one at once")
+    @Test("K3, C23: each failed run is told, whatever failed before and whatever was answered between")
     func repeatedFailures() async throws {
         let fixture = try await Fixture()
-        for (index, reason) in ["broken", "broken", "really broken"].enumerated() {
+        for (index, reason) in ["broken", nil, "broken", "broken"].enumerated() {
             let session = try #require(try await fixture.ingest(Fixture.message("om_\(index)"))[0].session)
             try await fixture.flush(session)
             let task = try #require(try await fixture.claim())
-            try await fixture.repository.failTask(task.id, worker: "w1", error: reason)
+            if let reason {
+                try await fixture.repository.failTask(task.id, worker: "w1", error: reason)
+            } else {
+                try await fixture.repository.completeTask(task.id, worker: "w1", reply: "answer")
+            }
         }
         #expect(
-            try await fixture.pool.rows("SELECT payload ->> 'reason' FROM gateway.outbox ORDER BY seq") == [
-                "(broken)", #"("really broken")"#,
+            try await fixture.pool.rows("SELECT kind, payload ->> 'reason' FROM gateway.outbox ORDER BY seq") == [
+                "(notice,broken)", "(reply,)", "(notice,broken)", "(notice,broken)",
+            ])
+    }
+
+    @Test("K3: an agent that is offline, back, and offline again says so again; while it stays away, once an hour")
+    func offlineAgain() async throws {
+        let fixture = try await Fixture()
+        func setRuntime(_ runtime: String) async throws {
+            try await fixture.pool.run("UPDATE gateway.agent SET runtime_id = \(runtime)")
+        }
+        try await setRuntime("NULL")
+        try await close("om_1", fixture)
+        try await close("om_2", fixture)
+        #expect(try await notices(fixture) == ["(agent_offline,oc_1,)"])
+        try await setRuntime("'default'")
+        try await close("om_3", fixture)
+        let task = try #require(try await fixture.claim())
+        try await fixture.repository.completeTask(task.id, worker: "w1", reply: "")
+        try await setRuntime("NULL")
+        try await close("om_4", fixture)
+        try await close("om_5", fixture)
+        #expect(try await notices(fixture) == ["(agent_offline,oc_1,)", "(agent_offline,oc_1,)"])
+    }
+
+    @Test(
+        "R4: an answer that died is told to its chat, once; where the chat or the app is refused, nothing more is tried"
+    )
+    func undelivered() async throws {
+        let fixture = try await Fixture()
+        for told in ["refused by the content check", nil] {
+            let session = try #require(try await fixture.ingest(Fixture.message("om_\(told ?? "")"))[0].session)
+            try await fixture.flush(session)
+            let task = try #require(try await fixture.claim())
+            try await fixture.repository.completeTask(task.id, worker: "w1", reply: "answer")
+            let row = try #require(try await take(fixture).first)
+            try await fixture.repository.settle(row, .dead(error: "code 1", told: told))
+            guard told != nil else { break }
+            let notice = try #require(try await take(fixture).first)
+            #expect(notice.kind == "notice" && notice.payload.contains("refused by the content check"))
+            // A notice that dies is told to nobody.
+            try await fixture.repository.settle(notice, .dead(error: "code 2", told: "x"))
+        }
+        #expect(try await take(fixture).isEmpty)
+        #expect(
+            try await fixture.pool.rows("SELECT kind, dead_at IS NOT NULL FROM gateway.outbox ORDER BY seq") == [
+                "(reply,t)", "(notice,t)", "(reply,t)",
             ])
     }
 
@@ -148,7 +197,7 @@ struct OutboxTests {
         try await put(2, to: "oc_1", fixture)
         let first = try #require(try await take(fixture).first)
         #expect(try await repository.retryOutbox(first.id, of: nil) == 0, "it is being sent")
-        try await repository.settle(first, .dead(error: "the bot is not in the chat"))
+        try await repository.settle(first, .dead(error: "the bot is not in the chat", told: nil))
         let second = try #require(try await take(fixture).first)
         try await repository.settle(second, .retry(in: .seconds(600), error: "HTTP 500"))
 

@@ -370,6 +370,150 @@ struct TaskTests {
             ])
     }
 
+    @Test("K2: what failed before a /new is set aside, so the fresh question is answered, and no failure queues a run")
+    func failedBeforeNew() async throws {
+        let fixture = try await Fixture()
+        let session = try #require(try await fixture.ingest(Fixture.message("om_1", "poison"))[0].session)
+        try await fixture.flush(session)
+        let poison = try #require(try await fixture.claim())
+        try await fixture.repository.failTask(poison.id, worker: "w1", error: "broken")
+        #expect(try await fixture.claim() == nil, "a failed task queues no other")
+        try await fixture.ingest(Fixture.message("om_2", "/new"), Fixture.message("om_3", "fresh"))
+        try await fixture.flush(session)
+        let fresh = try #require(try await fixture.claim())
+        #expect(fixture.contents(fresh) == ["fresh"])
+        try await fixture.repository.completeTask(fresh.id, worker: "w1", reply: "yes")
+        #expect(try await fixture.claim() == nil)
+    }
+
+    @Test(
+        "K2: a run that fails after a /new is not tried again; what was never tried is, and the fresh question after it"
+    )
+    func failsAfterNew() async throws {
+        let fixture = try await Fixture()
+        let session = try #require(try await fixture.ingest(Fixture.message("om_1", "poison"))[0].session)
+        try await fixture.flush(session)
+        let poison = try #require(try await fixture.claim())
+        try await fixture.ingest(
+            Fixture.message("om_2", "never tried"), Fixture.message("om_3", "/new"), Fixture.message("om_4", "fresh"))
+        try await fixture.flush(session)
+        try await fixture.repository.failTask(poison.id, worker: "w1", error: "broken")
+        var runs: [[String]] = []
+        while let task = try await fixture.claim(), runs.count < 9 {
+            runs.append(fixture.contents(task))
+            try await fixture.repository.failTask(task.id, worker: "w1", error: "broken")
+        }
+        #expect(runs == [["never tried"], ["fresh"]], "each is tried once, and the failures queue nothing more")
+        #expect(
+            try await fixture.pool.rows(
+                "SELECT payload ->> 'is_set_aside' FROM gateway.outbox WHERE payload ->> 'notice' = 'run_failed' ORDER BY seq"
+            ) == ["(true)", "(true)", "(false)"])
+    }
+
+    @Test("K2: what a run before a /new was not given waits for it, and is told when the agent went offline meanwhile")
+    func restWhileOffline() async throws {
+        let fixture = try await Fixture()
+        let session = try #require(
+            try await fixture.ingest(
+                Fixture.message("om_1", "old"), Fixture.message("om_2", "/new"), Fixture.message("om_3", "fresh"))[0]
+                .session)
+        try await fixture.flush(session)
+        let task = try #require(try await fixture.claim())
+        #expect(fixture.contents(task) == ["old"])
+        try await fixture.pool.run("UPDATE gateway.agent SET runtime_id = NULL")
+        try await fixture.repository.completeTask(task.id, worker: "w1", reply: "")
+        #expect(try await fixture.flush(session, force: false) == .agentOffline)
+    }
+
+    @Test("S3: a chat with more than one run can take is read in parts, each after the one before it is answered")
+    func boundedRuns() async throws {
+        let fixture = try await Fixture()
+        let session = try #require(try await fixture.ingest(Fixture.message("om_1", "first"))[0].session)
+        // More than Postgres's own bound for one jsonb, 256 MiB.
+        try await fixture.pool.run(
+            """
+            INSERT INTO gateway.chat_message (installation_id, session_id, position, role, sender, content,
+                lark_message_id, created_at)
+            SELECT $1, $2, n, 'user', 'ou_1', repeat('x', 148000), 'om_x' || n, now() FROM generate_series(2, 1900) n
+            """, [.int(session.installation.rawValue), .int(session.session)])
+        try await fixture.pool.run("UPDATE gateway.chat_session SET last_position = 1900, last_user_position = 1900")
+        try await fixture.flush(session)
+        let other = try #require(try await fixture.ingest(Fixture.message("om_2", "other", chat: "oc_2"))[0].session)
+        try await fixture.flush(other)
+        let first = try #require(try await fixture.claim())
+        #expect(fixture.contents(first).first == "first")
+        #expect(first.messages.utf8.count < 5 << 20)
+        #expect(fixture.contents(try await fixture.claim(worker: "w2")) == ["other"])
+        let count = fixture.contents(first).count
+        try await fixture.repository.completeTask(first.id, worker: "w1", reply: "read")
+        let second = try #require(try await fixture.claim())
+        let positions = JSONValue(parsing: second.messages)?.array.compactMap { $0["position"].integer } ?? []
+        #expect(positions.first == count + 1)
+        try await fixture.repository.failTask(second.id, worker: "w1", error: "broken")
+        #expect(try await fixture.claim() == nil, "a failed part queues nothing")
+    }
+
+    @Test("S3: of many small messages a run gets a thousand, and one message that is larger than a run's bound alone")
+    func boundedCount() async throws {
+        let fixture = try await Fixture()
+        let session = try #require(try await fixture.ingest(Fixture.message("om_1", "first"))[0].session)
+        try await fixture.pool.run(
+            """
+            INSERT INTO gateway.chat_message (installation_id, session_id, position, role, sender, content,
+                lark_message_id, created_at)
+            SELECT $1, $2, n, 'user', 'ou_1', CASE n WHEN 1001 THEN repeat('x', 5000000) ELSE 'm' END, 'om_x' || n, now()
+            FROM generate_series(2, 1002) n
+            """, [.int(session.installation.rawValue), .int(session.session)])
+        try await fixture.pool.run("UPDATE gateway.chat_session SET last_position = 1002, last_user_position = 1002")
+        try await fixture.flush(session)
+        var counts: [Int] = []
+        while let task = try await fixture.claim() {
+            counts.append(fixture.contents(task).count)
+            try await fixture.repository.completeTask(task.id, worker: "w1", reply: "")
+        }
+        #expect(counts == [1000, 1, 1])
+    }
+
+    @Test("S3: a task that can't be claimed fails by itself: its chat is told, and the others are claimed")
+    func unclaimable() async throws {
+        let fixture = try await Fixture()
+        let bad = try #require(try await fixture.ingest(Fixture.message("om_1", "bad"))[0].session)
+        try await fixture.flush(bad)
+        let good = try #require(try await fixture.ingest(Fixture.message("om_2", "good", chat: "oc_2"))[0].session)
+        try await fixture.flush(good)
+        for sql in [
+            """
+            CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$
+            BEGIN RAISE EXCEPTION 'too large' USING ERRCODE = '54000'; END $$
+            """,
+            """
+            CREATE TRIGGER refuse BEFORE UPDATE ON gateway.agent_task
+            FOR EACH ROW WHEN (NEW.status = 'claimed' AND NEW.session_id = \(bad.session)) EXECUTE FUNCTION refuse()
+            """,
+        ] { try await fixture.pool.run(sql) }
+        #expect(fixture.contents(try await fixture.claim()) == ["good"])
+        #expect(
+            try await fixture.pool.rows("SELECT status, error FROM gateway.agent_task ORDER BY id") == [
+                #"(failed,"its messages could not be read (SQLSTATE 54000)")"#, "(claimed,)",
+            ])
+        #expect(
+            try await fixture.pool.rows("SELECT receive_id, payload ->> 'notice' FROM gateway.outbox")
+                == ["(oc_1,run_failed)"])
+    }
+
+    @Test("S3: a worker that asks with a lease that no clock can hold is refused, and fails no task")
+    func impossibleLease() async throws {
+        let fixture = try await Fixture()
+        let session = try #require(try await fixture.ingest(Fixture.message("om_1"))[0].session)
+        try await fixture.flush(session)
+        for lease in ["'300000 years'", "NULL"] {
+            await #expect(throws: PostgresError.self) {
+                try await fixture.pool.run("SELECT gateway.claim_task('default', 'w1', \(lease)::interval)")
+            }
+        }
+        #expect(try await fixture.pool.rows("SELECT status FROM gateway.agent_task") == ["(queued)"])
+    }
+
     @Test("the oldest task of the asked runtime is claimed, and of the asked installation alone")
     func whoseTask() async throws {
         let fixture = try await Fixture(apps: ["cli_a", "cli_b"])

@@ -11,6 +11,11 @@ struct Messenger: Sendable {
     /// Called before an answer of a session is sent.
     var answering: @Sendable (SessionKey) async -> Void = { _ in }
 
+    /// What is refused so often with a code that nobody knows is given up.
+    private static let maxUnknownRefusals = 6
+    /// Of a topic, tried when the one that was to be answered is gone.
+    private static let maxOtherMessages = 3
+
     /// - Throws: `CancellationError` alone.
     func send(_ row: OutboxRow) async throws -> Repository.Settlement {
         guard let app = apps(row.lease.installation) else {
@@ -31,6 +36,8 @@ struct Messenger: Sendable {
             throw error
         } catch let error as SendPacer.HeldBack {
             return .retry(in: error.wait, error: "\(error)")
+        } catch let error as UnreadablePayload {
+            return .dead(error: "\(error)", told: "\(error)")
         } catch let error as OpenAPIError {
             let settlement = Self.settlement(for: error, attempts: row.attempts)
             // Not this message alone.
@@ -59,22 +66,44 @@ struct Messenger: Sendable {
                 return try await send(content.asText, to: row.receiver)
             case .sendToChat(let evenFromTopic):
                 // A topic's answer must not leak into the group.
-                guard let chatID = row.chatID, evenFromTopic || !row.isInThread else { throw error }
+                guard let chatID = row.chatID, evenFromTopic || !row.isInThread else {
+                    return try await sendUnderAnother(row, error) { try await send(content, to: $0) }
+                }
                 return try await send(content, to: .chat(chatID))
-            case .sendAsText, .retry, .renewToken, .giveUp:
+            case .sendAsText, .retry, .retrySomeTimes, .renewToken, .giveUp:
                 throw error
             }
         }
+    }
+
+    /// Answers the newest message of the topic that can be answered.
+    /// - Parameter refusal: of the message that was to be answered; thrown where there is no other one.
+    private func sendUnderAnother(
+        _ row: OutboxRow, _ refusal: OpenAPIError, _ send: (OpenAPIClient.Receiver) async throws -> String
+    ) async throws -> String {
+        guard let session = row.session, case .message(let refused, inThread: true) = row.receiver else {
+            throw refusal
+        }
+        for message in try await repository.messages(of: session, except: refused, limit: Self.maxOtherMessages) {
+            do {
+                return try await send(.message(message, inThread: true))
+            } catch let error as OpenAPIError {
+                guard case .sendToChat(evenFromTopic: false) = error.remedy else { throw error }
+            }
+        }
+        throw refusal
     }
 
     static func settlement(for error: OpenAPIError, attempts: Int) -> Repository.Settlement {
         switch error.remedy {
         case .retry(let after):
             return .retry(in: max(after ?? .zero, backoff(attempts)), error: error.description)
+        case .retrySomeTimes(let after) where attempts < maxUnknownRefusals:
+            return .retry(in: max(after ?? .zero, backoff(attempts)), error: error.description)
         case .renewToken:
             return .retry(in: backoff(attempts), error: error.description)
-        case .giveUp, .sendAsText, .sendToChat:
-            return .dead(error: error.description)
+        case .giveUp, .sendAsText, .sendToChat, .retrySomeTimes:
+            return .dead(error: error.description, told: error.closesChat ? nil : error.reason)
         }
     }
 
@@ -87,8 +116,11 @@ struct Messenger: Sendable {
     // MARK: Content
 
     private func contents(of row: OutboxRow) async throws -> [OutboundContent] {
-        guard let payload = JSONValue(parsing: row.payload) else { return [] }
-        if row.kind == "reply" { return ReplyFormat.contents(payload["text"].string ?? "") }
+        guard let payload = JSONValue(parsing: row.payload) else { throw UnreadablePayload() }
+        if row.kind == "reply" {
+            guard let text = payload["text"].string else { throw UnreadablePayload() }
+            return ReplyFormat.contents(text)
+        }
         guard ["notice", "prompt"].contains(row.kind) else { throw UnknownNotice(name: row.kind) }
         let agent = payload["agent"].string ?? row.agent
         let locale = InstallationSettings.Locale(rawValue: row.locale) ?? .en
@@ -111,7 +143,11 @@ struct Messenger: Sendable {
         case "bound":
             notice = .bound(
                 agent: agent, member: payload["member"].string ?? "", workspace: payload["workspace"].string ?? "")
-        case "run_failed": notice = .runFailed(agent: agent, reason: payload["reason"].string ?? "")
+        case "run_failed":
+            notice = .runFailed(
+                agent: agent, reason: payload["reason"].string ?? "",
+                isSetAside: payload["is_set_aside"].boolean ?? false)
+        case "reply_undelivered": notice = .replyUndelivered(agent: agent, reason: payload["reason"].string ?? "")
         case let name: throw UnknownNotice(name: name ?? "")
         }
         let text = NoticeText.text(notice, locale)
@@ -139,6 +175,11 @@ struct Messenger: Sendable {
             title: text.title, color: .blue, text: text.body, button: text.button ?? "",
             url: link.secret.url(under: link.page))
     }
+}
+
+/// The row's payload is no JSON that the gateway writes: nobody can send it.
+struct UnreadablePayload: Error, CustomStringConvertible {
+    var description: String { "what was to be sent can't be read" }
 }
 
 /// Decided by another version of the gateway, which will send it: a wrong word would be worse than a late one.

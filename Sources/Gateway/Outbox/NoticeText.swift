@@ -3,7 +3,10 @@ enum NoticeText {
     enum Notice: Equatable {
         case agentOffline(agent: String)
         case agentArchived(agent: String)
-        case runFailed(agent: String, reason: String)
+        /// `isSetAside`: the chat began afresh meanwhile, so its messages are in no later run.
+        case runFailed(agent: String, reason: String, isSetAside: Bool)
+        /// The platform refused an answer for good.
+        case replyUndelivered(agent: String, reason: String)
         case nonWorkspaceMember(agent: String)
         case needsBinding(agent: String, code: String)
         /// With a link beside it.
@@ -35,12 +38,21 @@ enum NoticeText {
             Text(title: agent, body: "This agent has been archived and does not answer any more.")
         case (.agentArchived(let agent), .zh):
             Text(title: agent, body: "该智能体已归档，不再回复消息。")
-        case (.runFailed(let agent, let reason), .en):
+        case (.runFailed(let agent, let reason, let isSetAside), .en):
             Text(
                 title: agent,
-                body: "I could not finish this: \(plain(reason))\nYour messages are included in my next run.")
-        case (.runFailed(let agent, let reason), .zh):
-            Text(title: agent, body: "本次处理失败：\(plain(reason))\n下次处理时会再次包含这些消息。")
+                body: "I could not finish this: \(plain(reason))\n"
+                    + (isSetAside
+                        ? "You have begun afresh since, so I leave it at that."
+                        : "Your messages are included in my next run."))
+        case (.runFailed(let agent, let reason, let isSetAside), .zh):
+            Text(
+                title: agent,
+                body: "本次处理失败：\(plain(reason))\n" + (isSetAside ? "对话已重新开始，不再处理这些消息。" : "下次处理时会再次包含这些消息。"))
+        case (.replyUndelivered(let agent, let reason), .en):
+            Text(title: agent, body: "I had an answer, but it could not be delivered: \(plain(reason))")
+        case (.replyUndelivered(let agent, let reason), .zh):
+            Text(title: agent, body: "回复已生成，但未能送达：\(plain(reason))")
         case (.nonWorkspaceMember(let agent), .en):
             Text(title: agent, body: "You are not a member of this workspace any more. Please ask an administrator.")
         case (.nonWorkspaceMember(let agent), .zh):

@@ -79,7 +79,7 @@ struct OutboxSender: Sendable {
         case .retry(let wait, let error):
             logger.log(.outboxRetried(row, error: error, retryIn: wait))
             metrics.add(to: .outbox, "retried")
-        case .dead(let error):
+        case .dead(let error, _):
             logger.log(.outboxDied(row, error: error))
             metrics.add(to: .outbox, "dead")
         }

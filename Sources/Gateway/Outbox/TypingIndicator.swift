@@ -168,7 +168,7 @@ final class TypingIndicator: Sendable {
     private func failed(_ sign: TypingSign, _ error: OpenAPIError) async {
         logger.log(.typingFailed(sign, error))
         switch error.remedy {
-        case .retry, .renewToken:
+        case .retry, .retrySomeTimes, .renewToken:
             // It may be there: it is taken away later. What is not gone after so many attempts is left.
             if sign.attempts >= Self.mostAttempts { await forget(sign) }
         case .giveUp, .sendAsText, .sendToChat:

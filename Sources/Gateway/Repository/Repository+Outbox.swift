@@ -78,22 +78,32 @@ extension Repository {
     enum Settlement: Sendable, Equatable {
         case sent(larkMessageID: String)
         case retry(in: Duration, error: String)
-        case dead(error: String)
+        /// - Parameter told: what the chat of a reply is told of the reason; nil: nothing, since it would not get that either.
+        case dead(error: String, told: String?)
     }
 
     func settle(_ row: OutboxRow, _ settlement: Settlement) async throws {
-        var (messageID, error, retryIn): (String?, String?, Duration?)
+        var (messageID, error, retryIn, told): (String?, String?, Duration?, String?)
         switch settlement {
         case .sent(let id): messageID = id
         case .retry(let wait, let reason): (error, retryIn) = (reason, wait)
-        case .dead(let reason): error = reason
+        case .dead(let reason, let words): (error, told) = (reason, words)
         }
         try await run(
             SQL.settleOutbox,
             [
                 .int(row.lease.installation.rawValue), .int(row.lease.generation), .uuid(row.id), .text(messageID),
-                .text(error), .interval(retryIn),
+                .text(error), .interval(retryIn), .text(told),
             ])
+    }
+
+    /// The newest messages of people in a session, the newest first: what an answer may stand under.
+    /// - Parameter message: left out.
+    func messages(of session: SessionKey, except message: String, limit: Int) async throws -> [String] {
+        try await run(
+            SQL.listTopicMessages,
+            [.int(session.installation.rawValue), .int(session.session), .text(message), .int(Int64(limit))]
+        ).map { try $0.value("lark_message_id") }
     }
 
     /// What the installations' outboxes hold.

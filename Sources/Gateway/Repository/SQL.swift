@@ -41,6 +41,7 @@ enum SQL {
     static let removeMember = statement("remove_member", PackageResources.remove_member_sql)
     static let listOutbox = statement("list_outbox", PackageResources.list_outbox_sql)
     static let measureOutbox = statement("measure_outbox", PackageResources.measure_outbox_sql)
+    static let listTopicMessages = statement("list_topic_messages", PackageResources.list_topic_messages_sql)
     static let retryOutbox = statement("retry_outbox", PackageResources.retry_outbox_sql)
     static let dropOutbox = statement("drop_outbox", PackageResources.drop_outbox_sql)
     static let listIssues = statement("list_issues", PackageResources.list_issues_sql)
@@ -90,6 +91,8 @@ package enum GatewaySchema {
             migration(14, "pairing", PackageResources._14_pairing_sql),
             migration(15, "outbox_walk", PackageResources._15_outbox_walk_sql),
             migration(16, "lost_answers", PackageResources._16_lost_answers_sql),
+            migration(17, "failed_runs", PackageResources._17_failed_runs_sql),
+            migration(18, "undelivered_replies", PackageResources._18_undelivered_replies_sql),
         ],
         // "larkgate" in ASCII.
         lockKey: 0x6c61_726b_6761_7465)

@@ -23,6 +23,10 @@ struct QueueModelTests {
         var told: Set<String> = []
         var handed: Int64 = 0
         var answered: Int64 = 0
+        /// The last position that a failed run was given.
+        var failed: Int64 = 0
+        /// What failed, and was left behind by a /new.
+        var setAside: [Int64] = []
         var hasWindow = false
         var queued: Task?
         var claimed: Task?
@@ -36,6 +40,12 @@ struct QueueModelTests {
             return open.filter { $0 < end }
         }
 
+        /// Leaves behind what failed and is not answered.
+        mutating func setAside(upTo position: Int64) {
+            setAside += user.filter { $0 > answered && $0 <= position }
+            answered = max(answered, position)
+        }
+
         func context(of position: Int64) -> Int64 { contexts.last { $0 <= position } ?? 0 }
     }
 
@@ -47,7 +57,7 @@ struct QueueModelTests {
         var notices = 0
         var replies = 0
 
-        /// The same is said once in an hour to a chat.
+        /// That an agent is away is said once in an hour to a chat, until a run is claimed.
         mutating func tell(_ index: Int, _ notice: String) {
             if sessions[index].told.insert(notice).inserted { notices += 1 }
         }
@@ -102,7 +112,8 @@ struct QueueModelTests {
             try await drain(&rig, &model)
             for session in model.sessions {
                 try Deviation.unless(
-                    session.completed == session.user, "answered \(session.completed) of \(session.user)")
+                    session.completed == session.user.filter { !session.setAside.contains($0) },
+                    "answered \(session.completed) of \(session.user) without \(session.setAside)")
             }
             let counts = try await world.pool.rows(
                 """
@@ -127,7 +138,12 @@ struct QueueModelTests {
             [IngestRow(lease: rig.bot.lease, message: message)], deadline: .after(.seconds(30)))
         model.sessions[index].last += 1
         let position = model.sessions[index].last
-        if command.hasPrefix("/new") { model.sessions[index].contexts.append(position) }
+        if command.hasPrefix("/new") {
+            model.sessions[index].contexts.append(position)
+            if model.sessions[index].claimed == nil {
+                model.sessions[index].setAside(upTo: model.sessions[index].failed)
+            }
+        }
         if hasText { model.sessions[index].user.append(position) } else { model.notices += 1 }
         let isCovered = model.sessions[index].queued != nil || !hasText
         if !isCovered { model.sessions[index].hasWindow = true }
@@ -177,10 +193,7 @@ struct QueueModelTests {
             model.sessions[index].claimed = task
             model.sessions[index].handed = max(model.sessions[index].handed, last)
             expected = (index, task, positions, model.sessions[index].context(of: last))
-            // The next context is a run of its own, for which nobody else would ask.
-            if model.sessions[index].user.last != last, !model.sessions[index].hasWindow {
-                model.sessions[index].queued = try await queued(index, rig)
-            }
+            model.sessions[index].told = []
             break
         }
         let positions = claimed.flatMap { JSONValue(parsing: $0.messages)?.array.compactMap { $0["position"].integer } }
@@ -190,15 +203,22 @@ struct QueueModelTests {
             "claimed \(claimed?.id ?? 0) \(positions ?? []), expected \(String(describing: expected))")
     }
 
-    private func queued(_ index: Int, _ rig: Rig) async throws -> Task? {
-        guard let key = try await rig.key(index) else { return nil }
+    /// What a run was not given, and no window covers, gets a run of its own, or a window that tells the chat.
+    private func queueRest(_ index: Int, _ rig: Rig, _ model: inout Model) async throws {
+        let session = model.sessions[index]
+        guard (session.user.last ?? 0) > session.answered, !session.hasWindow, session.queued == nil else { return }
+        guard model.isOnline, !model.isArchived else {
+            model.sessions[index].hasWindow = true
+            return
+        }
+        guard let key = try await rig.key(index) else { return }
         let rows = try await rig.world.pool.rows(
             "SELECT id FROM gateway.agent_task WHERE installation_id = $1 AND session_id = $2 AND status = 'queued'",
             [.int(key.installation.rawValue), .int(key.session)])
         guard let id = rows.first.flatMap({ Int64($0.dropFirst().dropLast()) }) else {
-            throw Deviation("no task for the next context")
+            throw Deviation("no task for what is left")
         }
-        return Task(id: id)
+        model.sessions[index].queued = Task(id: id)
     }
 
     private func complete(
@@ -219,13 +239,23 @@ struct QueueModelTests {
             model.sessions[index].last += 1
             model.replies += 1
         }
+        try await queueRest(index, rig, &model)
     }
 
     private func fail(_ index: Int, _ rig: Rig, _ model: inout Model) async throws {
         guard let task = model.sessions[index].claimed, let worker = task.worker else { return }
         try await rig.world.repository.failTask(task.id, worker: worker, error: "broken")
+        try await failed(task, index, rig, &model)
+    }
+
+    private func failed(_ task: Task, _ index: Int, _ rig: Rig, _ model: inout Model) async throws {
         model.sessions[index].claimed = nil
-        model.tell(index, "broken")
+        model.sessions[index].failed = max(model.sessions[index].failed, task.handed)
+        // Each failure is told.
+        model.notices += 1
+        guard (model.sessions[index].contexts.last ?? 0) > task.handed else { return }
+        model.sessions[index].setAside(upTo: task.handed)
+        try await queueRest(index, rig, &model)
     }
 
     private func expire(_ index: Int, _ rig: Rig, _ model: inout Model) async throws {
@@ -235,7 +265,7 @@ struct QueueModelTests {
         try await rig.world.pool.run("SELECT gateway.expire_claims($1)", [.text(rig.bot.runtime)])
         model.sessions[index].claimed = nil
         if task.attempt >= 5 {
-            model.tell(index, "no answer")
+            try await failed(task, index, rig, &model)
         } else {
             task.attempt += 1
             model.sessions[index].queued = task

@@ -1,0 +1,4 @@
+-- The newest $4 messages of people in a session, the newest first, without the message $3: what an answer may stand under.
+SELECT m.lark_message_id FROM gateway.chat_message m
+WHERE m.installation_id = $1 AND m.session_id = $2 AND m.role = 'user' AND m.lark_message_id <> $3
+ORDER BY m.position DESC LIMIT $4
