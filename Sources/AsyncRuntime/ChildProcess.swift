@@ -184,12 +184,15 @@ package enum ChildProcess {
             close(descriptor)
         }
         var data = Data()
-        var buffer = [UInt8](repeating: 0, count: 65_536)
+        // Memory of its own, for the reason in `Poller.run`.
+        let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 65_536, alignment: 16)
+        defer { buffer.deallocate() }
         while true {
-            let count = read(descriptor, &buffer, buffer.count)
+            let count = read(descriptor, buffer.baseAddress, buffer.count)
             if count > 0 {
-                received(buffer[..<count])
-                if data.count < limit { data.append(contentsOf: buffer[..<min(count, limit - data.count)]) }
+                let piece = [UInt8](buffer[..<count])
+                received(piece[...])
+                if data.count < limit { data.append(contentsOf: piece.prefix(limit - data.count)) }
             } else if count < 0, errno == EAGAIN {
                 await waitShielded(readiness, for: .read)
             } else if count == 0 || errno != EINTR {
