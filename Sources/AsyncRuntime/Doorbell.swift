@@ -33,7 +33,8 @@ package final class Doorbell: Sendable {
         }
     }
 
-    private func wait() async {
+    /// Waits for a ring, or the task's cancellation. One waiter at a time.
+    package func wait() async {
         let id = state.withLock { state in
             state.nextID += 1
             return state.nextID

@@ -17,6 +17,8 @@ package final class Gateway: Sendable {
     private let outages: OutageLog
     private let pairing: PairingSite
     private let isReady = Mutex(false)
+    /// Rung when connections of the pool broke: the one that listens may lead to the same server.
+    private let listenAnew = Doorbell()
     /// While it runs.
     private let hub = Mutex<Hub?>(nil)
 
@@ -30,7 +32,8 @@ package final class Gateway: Sendable {
         self.metrics = metrics
         pool = Pool(
             url: settings.poolerURL ?? settings.databaseURL, size: settings.poolSize,
-            preparesStatements: settings.poolerURL == nil)
+            preparesStatements: settings.poolerURL == nil, mustWrite: true,
+            generationEnded: { [listenAnew] in listenAnew.ring() })
         repository = Repository(pool: pool, batching: settings.batching)
         outages = OutageLog(logger: logger)
         pairing = PairingSite(repository: repository, outages: outages, logger: logger)
@@ -39,11 +42,11 @@ package final class Gateway: Sendable {
     package var replica: String { identity.name }
     package var transportName: String { transport.name }
 
-    /// Set up and not stopping, and the database answers.
+    /// Set up and not stopping, and the database can be written.
     package func checkReady() async -> Bool {
         guard isReady.withLock({ $0 }) else { return false }
-        let ping = Statement(name: "ping", sql: "SELECT 1")
-        return (try? await pool.query(ping, deadline: .after(.seconds(2)))) != nil
+        let rows = try? await pool.query(Writability.statement, deadline: .after(.seconds(2)))
+        return rows.flatMap { try? Writability($0) } == .writable
     }
 
     /// Answers for `/pair/...`, the pairing pages.
@@ -54,7 +57,7 @@ package final class Gateway: Sendable {
     /// Brings the schema up to date and makes what the configuration names exist.
     /// - Throws: `MigrationError`, `PostgresError`.
     package func prepare() async throws {
-        let server = Pool(url: settings.databaseURL, size: 1)
+        let server = Pool(url: settings.databaseURL, size: 1, mustWrite: true)
         do {
             for migration in try await GatewaySchema.migrator.apply(to: server, deadline: .after(.seconds(120))) {
                 logger.log(.schemaMigrated(number: migration.number, name: migration.name))
@@ -137,7 +140,8 @@ package final class Gateway: Sendable {
             outages: outages, logger: logger, metrics: metrics)
         let listener = Listener(
             url: settings.databaseURL,
-            channels: ["gateway_outbox", "gateway_installation", "gateway_window", "gateway_progress"])
+            channels: ["gateway_outbox", "gateway_installation", "gateway_window", "gateway_progress"],
+            anew: listenAnew)
 
         self.hub.withLock { $0 = hub }
         let hubTask = Task { await hub.run() }
@@ -148,7 +152,7 @@ package final class Gateway: Sendable {
             Task { await progress.run() },
             Task { for await lease in fenced.stream { await hub.lose(lease, reason: "the database refused it") } },
             Task {
-                await listener.run { event in
+                await listener.run { [outages] event in
                     switch event {
                     case .listening:
                         outages.succeeded("listen")

@@ -17,6 +17,7 @@ struct Housekeeping: Sendable {
     private static let pruneEvery: Duration = .seconds(3600)
     private static let measureEvery: Duration = .seconds(10)
     private static let retryAfter: Duration = .seconds(5)
+    private static let sweepAgainAfter: Duration = .seconds(1)
 
     /// Until the task is cancelled. Pruning may take long, and holds up no sweep.
     func run() async {
@@ -38,7 +39,7 @@ struct Housekeeping: Sendable {
             } catch {
                 guard !Task.isCancelled else { return }
                 outages.failed("housekeeping", error)
-                try? await Task.sleep(for: Self.retryAfter)
+                try? await Task.sleep(for: Self.sweepAgainAfter)
             }
         }
     }

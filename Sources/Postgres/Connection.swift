@@ -33,13 +33,16 @@ package actor Connection {
 
     /// - Parameter url: a connection URI or keyword string, as libpq reads it (Postgres documentation, 34.1.1).
     /// - Parameter preparesStatements: false where a pooler may give each statement another server connection.
+    /// - Parameter mustWrite: a server that is a standby, or read only, is refused.
     package static func connect(
-        to url: String, applicationName: String, preparesStatements: Bool = true, deadline: Deadline
+        to url: String, applicationName: String, preparesStatements: Bool = true, mustWrite: Bool = false,
+        deadline: Deadline
     ) async throws -> Connection {
         let connection = Connection(
             executor: QueueExecutor(label: "postgres.connection"), preparesStatements: preparesStatements)
         do {
             try await connection.open(url, applicationName, deadline)
+            if mustWrite { try await connection.refuseReadOnly(deadline) }
             return connection
         } catch {
             await connection.close()
@@ -99,6 +102,18 @@ package actor Connection {
         // Notices go to stderr by default, and would break into the log.
         PQsetNoticeProcessor(handle, { _, _ in }, nil)
         readiness = SocketReadiness(descriptor: PQsocket(handle))
+    }
+
+    /// A server says by itself whether it is a standby or read only (Postgres documentation, 55.2.7), so a good one costs no
+    /// round trip. A pooler may repeat what another server said long ago: a bad one is asked.
+    private func refuseReadOnly(_ deadline: Deadline) async throws {
+        func isOn(_ parameter: String) -> Bool {
+            handle.flatMap { PQparameterStatus($0, parameter) }.map { String(cString: $0) } == "on"
+        }
+        let isSuspect = isOn("in_hot_standby") || isOn("default_transaction_read_only")
+        guard isSuspect else { return }
+        let writability = try Writability(try await query(Writability.statement, deadline: deadline))
+        guard writability == .writable else { throw PostgresError.connection(writability.description) }
     }
 
     private func connectionError() -> PostgresError {

@@ -1,12 +1,19 @@
 import AsyncRuntime
 
-/// A fixed number of connections, lent to one caller at a time, first come first served. A broken one is replaced on
-/// its next use. Waiting obeys the caller's deadline and cancellation.
+/// A fixed number of connections, lent to one caller at a time, first come first served. Waiting obeys the caller's
+/// deadline and cancellation.
+///
+/// Connections that were made before one of them broke, or heard that its server takes no writes, are a generation, and
+/// end with it: they lead to the same server, which is perhaps not the one that its address means now. Idle ones are
+/// closed at once, those lent out when they come back. Others are made when they are needed.
 package actor Pool {
     private let url: String
     private let applicationName: String
     private let preparesStatements: Bool
-    private var idle: [Connection] = []
+    private let mustWrite: Bool
+    private let generationEnded: @Sendable () -> Void
+    private var generation = 0
+    private var idle: [Member] = []
     /// Connections lent out or being made.
     private var lent = 0
     private let size: Int
@@ -14,15 +21,26 @@ package actor Pool {
     private var nextWaiter = 0
     private var isClosed = false
 
+    private struct Member: Sendable {
+        let connection: Connection
+        /// Of the moment at which it began to be made.
+        let generation: Int
+    }
+
     /// The right to hold one connection: one that exists, or one that has to be made.
-    private enum Lease: Sendable { case existing(Connection), vacancy }
+    private enum Lease: Sendable { case existing(Member), vacancy }
 
     /// - Parameter preparesStatements: false where a pooler may give each statement another server connection.
+    /// - Parameter mustWrite: a server that is a standby, or read only, counts as away.
+    /// - Parameter generationEnded: called when a generation ends; for what holds a connection of its own to the same server.
     package init(
-        url: String, size: Int, applicationName: String = "lark-gateway", preparesStatements: Bool = true
+        url: String, size: Int, applicationName: String = "lark-gateway", preparesStatements: Bool = true,
+        mustWrite: Bool = false, generationEnded: @escaping @Sendable () -> Void = {}
     ) {
         self.url = url
         self.preparesStatements = preparesStatements
+        self.mustWrite = mustWrite
+        self.generationEnded = generationEnded
         self.size = max(1, size)
         self.applicationName = applicationName
     }
@@ -37,13 +55,13 @@ package actor Pool {
     package func withConnection<T: Sendable>(
         deadline: Deadline, _ body: @Sendable (Connection) async throws -> T
     ) async throws -> T {
-        let connection = try await acquire(deadline)
+        let member = try await acquire(deadline)
         do {
-            let result = try await body(connection)
-            await release(connection)
+            let result = try await body(member.connection)
+            await release(member)
             return result
         } catch {
-            await release(connection)
+            await release(member, after: error)
             throw error
         }
     }
@@ -53,29 +71,31 @@ package actor Pool {
         isClosed = true
         for waiter in waiters { waiter.continuation.resume(returning: nil) }
         waiters = []
-        for connection in idle { await connection.close() }
-        idle = []
+        await closeIdle()
     }
 
-    private func acquire(_ deadline: Deadline) async throws -> Connection {
+    private func acquire(_ deadline: Deadline) async throws -> Member {
         guard !isClosed else { throw PostgresError.connection("the pool is closed") }
         let lease: Lease
-        if let connection = idle.popLast() {
+        if let member = idle.popLast() {
             lent += 1
-            lease = .existing(connection)
+            lease = .existing(member)
         } else if lent < size {
             lent += 1
             lease = .vacancy
         } else {
             lease = try await waitForLease(deadline)
         }
-        if case .existing(let connection) = lease {
-            if await connection.isUsable { return connection }
-            await connection.close()
+        if case .existing(let member) = lease {
+            if await member.connection.isUsable, member.generation == generation { return member }
+            await member.connection.close()
         }
+        let generation = generation
         do {
-            return try await Connection.connect(
-                to: url, applicationName: applicationName, preparesStatements: preparesStatements, deadline: deadline)
+            let connection = try await Connection.connect(
+                to: url, applicationName: applicationName, preparesStatements: preparesStatements,
+                mustWrite: mustWrite, deadline: deadline)
+            return Member(connection: connection, generation: generation)
         } catch {
             handOn(.vacancy)
             throw error
@@ -112,9 +132,31 @@ package actor Pool {
         waiters.remove(at: index).continuation.resume(returning: nil)
     }
 
-    private func release(_ connection: Connection) async {
-        guard !isClosed else { return await connection.close() }
-        handOn(.existing(connection))
+    private func release(_ member: Member, after error: (any Error)? = nil) async {
+        if let error {
+            // One that was given up, because no answer came, is broken too.
+            let isUsable = await member.connection.isUsable
+            if !isUsable || (error as? PostgresError)?.endsTheGeneration == true { await endGeneration(of: member) }
+        }
+        guard !isClosed, member.generation == generation else {
+            await member.connection.close()
+            return handOn(.vacancy)
+        }
+        handOn(.existing(member))
+    }
+
+    /// Of several that break together the first one ends it.
+    private func endGeneration(of member: Member) async {
+        guard member.generation == generation else { return }
+        generation += 1
+        generationEnded()
+        await closeIdle()
+    }
+
+    private func closeIdle() async {
+        let members = idle
+        idle = []
+        for member in members { await member.connection.close() }
     }
 
     private func handOn(_ lease: Lease) {
@@ -123,6 +165,6 @@ package actor Pool {
             return
         }
         lent -= 1
-        if case .existing(let connection) = lease { idle.append(connection) }
+        if case .existing(let member) = lease { idle.append(member) }
     }
 }

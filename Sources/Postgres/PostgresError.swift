@@ -17,6 +17,15 @@ package enum PostgresError: Error, Sendable, CustomStringConvertible {
         return false
     }
 
+    /// The server is going away, or is not one to work with any more: connections made before lead nowhere either.
+    var endsTheGeneration: Bool {
+        switch self {
+        case .connection: true
+        case .statement(let error): error.blamesTheServer
+        case .deadlineExceeded, .unexpectedResult: false
+        }
+    }
+
     package var description: String {
         switch self {
         case .connection(let reason): "no connection to Postgres: \(reason)"
@@ -52,6 +61,9 @@ package struct StatementError: Error, Sendable, CustomStringConvertible {
 
     /// Gave up waiting for a lock (55P03).
     package var isLockTimeout: Bool { sqlState == "55P03" }
+
+    /// Class 08 (the connection), and 25006: what wants to write is refused, as by a primary that has become a standby.
+    var blamesTheServer: Bool { sqlState.hasPrefix("08") || sqlState == "25006" }
 
     package var description: String {
         let quotesData = sqlState.hasPrefix("22") || sqlState.hasPrefix("23")

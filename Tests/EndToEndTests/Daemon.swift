@@ -1,4 +1,5 @@
 import AsyncRuntime
+import Curl
 import Foundation
 import Gateway
 import Lark
@@ -70,6 +71,13 @@ final class Daemon: Sendable {
 
     func logs(_ name: String, count: Int = 1, within limit: Duration = .seconds(30)) async throws -> Bool {
         try await eventually(within: limit) { self.events(name).count >= count }
+    }
+
+    /// The status of `/readyz`.
+    func readiness() async throws -> Int {
+        let port = events("metrics.listening").first?["port"].integer ?? 0
+        guard let url = URL(string: "http://127.0.0.1:\(port)/readyz") else { return 0 }
+        return try await HTTPExchange(timeout: .seconds(30)).send("GET", url).status
     }
 
     /// The most memory that it has held, in bytes.

@@ -65,4 +65,53 @@ struct PoolerTests {
         for pool in [unprepared, first, second] { await pool.close() }
         await pooler.stop()
     }
+
+    /// New sessions on the server may or may not write, and there are no old ones.
+    private func setReadOnly(_ isReadOnly: Bool, _ url: String) async throws {
+        let admin = Pool(
+            url: url + " options='-c default_transaction_read_only=off'", size: 1, applicationName: "tests")
+        let name = try await admin.rows("SELECT current_database()")[0].dropFirst().dropLast()
+        try await admin.run("ALTER DATABASE \(name) SET default_transaction_read_only = \(isReadOnly)")
+        try await admin.run(
+            """
+            SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity
+            WHERE datname = current_database() AND pid <> pg_backend_pid()
+            """)
+        await admin.close()
+    }
+
+    @Test("R2: what PgBouncer says of the server is old; so the server itself is asked whether it can be written")
+    func staleParameters() async throws {
+        let url = try await TestPostgres.makeDatabase()
+        try await setReadOnly(true, url)
+        let pooler = try await TestPooler(to: url, serverConnections: 1)
+        let pool = Pool(url: pooler.url, size: 1, applicationName: "tests", preparesStatements: false, mustWrite: true)
+        let error = await #expect(throws: PostgresError.self) { try await pool.run("SELECT 1") }
+        #expect("\(try #require(error))".contains("the server is read only"))
+        try await setReadOnly(false, url)
+        let isBack = try await eventually {
+            (try? await pool.run("CREATE TABLE IF NOT EXISTS public.written (x int)")) != nil
+        }
+        #expect(isBack)
+        await pool.close()
+        await pooler.stop()
+    }
+
+    @Test("R2: a server behind it that takes no writes is not ready")
+    func notReady() async throws {
+        let stage = try await Stage()
+        let pooler = try await TestPooler(to: stage.url)
+        let daemon = try await stage.start(stage.configuration(extra: ", \"pooler_url\": \"\(pooler.url)\""))
+        #expect(try await daemon.readiness() == 200)
+        try await setReadOnly(true, stage.url)
+        // What broke is replaced first.
+        #expect(try await daemon.logs("database.unavailable"))
+        #expect(try await eventually { daemon.output.contains("25006") })
+        #expect(try await daemon.readiness() == 503)
+        try await setReadOnly(false, stage.url)
+        #expect(try await eventually { try await daemon.readiness() == 200 })
+        #expect(await stage.acked(await stage.say("after"), [200]), "\(daemon.output.suffix(3000))")
+        await pooler.stop()
+        await stage.end(daemon)
+    }
 }

@@ -172,6 +172,146 @@ struct PoolTests {
     }
 }
 
+@Suite("The pool's generations")
+struct PoolGenerationTests {
+    private func raise(_ sqlState: String) -> String {
+        "DO $$ BEGIN RAISE SQLSTATE '\(sqlState)' USING MESSAGE = 'injected'; END $$"
+    }
+
+    /// The backends of all the pool's connections, which are lent out at the same time and come back idle.
+    private func backends(of pool: Pool, size: Int) async throws -> Set<String> {
+        let arrived = Recorder<String>()
+        let isFull = AsyncEvent()
+        return try await withThrowingTaskGroup(of: String.self) { group in
+            for _ in 0..<size {
+                group.addTask {
+                    try await pool.withConnection(deadline: .after(.seconds(20))) { connection in
+                        let pid = try await Self.pid(of: connection)
+                        arrived.record(pid)
+                        if arrived.all.count == size { isFull.set() }
+                        await isFull.wait(atMost: .seconds(20))
+                        return pid
+                    }
+                }
+            }
+            return try await group.reduce(into: []) { $0.insert($1) }
+        }
+    }
+
+    private static func pid(of connection: Connection) async throws -> String {
+        let statement = Statement(name: "pid", sql: "SELECT pg_backend_pid()::text AS pid")
+        return try await connection.query(statement, deadline: .after(.seconds(20)))[0].value("pid")
+    }
+
+    @Test(
+        "R2: after one connection heard that its server takes no writes, or goes away, every other one is replaced too",
+        arguments: ["25006", "57P01", "57P02", "57P03", "08000", "08006"])
+    func allReplaced(sqlState: String) async throws {
+        let ended = Recorder<Int>()
+        let pool = Pool(url: try await TestPostgres.makeEmptyDatabase(), size: 3) { ended.record(1) }
+        let before = try await backends(of: pool, size: 3)
+        #expect(before.count == 3)
+        await #expect(throws: PostgresError.self) { try await pool.run(raise(sqlState)) }
+        #expect(ended.all.count == 1)
+        // Not only on their next use: nobody holds what leads nowhere.
+        let leftOver = """
+            SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()
+            """
+        #expect(try await eventually { try await pool.rows(leftOver).isEmpty })
+        #expect(try await backends(of: pool, size: 3).isDisjoint(with: before))
+        #expect(ended.all.count == 1)
+        await pool.close()
+    }
+
+    @Test("a connection that was cut ends its generation; a statement that is refused does not")
+    func cut() async throws {
+        let pool = Pool(url: try await TestPostgres.makeEmptyDatabase(), size: 2)
+        let before = try await backends(of: pool, size: 2)
+        for sqlState in ["P0001", "23505", "22000", "40001", "55P03"] {
+            await #expect(throws: PostgresError.self) { try await pool.run(raise(sqlState)) }
+        }
+        #expect(try await backends(of: pool, size: 2) == before)
+        await #expect(throws: PostgresError.self) {
+            try await pool.run("SELECT pg_terminate_backend(pg_backend_pid())")
+        }
+        #expect(try await backends(of: pool, size: 2).isDisjoint(with: before))
+        await pool.close()
+    }
+
+    @Test("a connection that is lent out then is closed when it comes back, and who waits for it gets a new one")
+    func lentOut() async throws {
+        let pool = Pool(url: try await TestPostgres.makeEmptyDatabase(), size: 2)
+        let isLent = AsyncEvent()
+        let mayReturn = AsyncEvent()
+        let holder = Task {
+            try await pool.withConnection(deadline: .after(.seconds(20))) { connection in
+                let pid = try await Self.pid(of: connection)
+                isLent.set()
+                await mayReturn.wait(atMost: .seconds(20))
+                // What is under way goes on: the server may be a good one.
+                #expect(try await Self.pid(of: connection) == pid)
+                return pid
+            }
+        }
+        await isLent.wait()
+        await #expect(throws: PostgresError.self) { try await pool.run(raise("25006")) }
+        let other = Task { try await backends(of: pool, size: 2) }
+        mayReturn.set()
+        let old = try await holder.value
+        let new = try await other.value
+        #expect(new.count == 2 && !new.contains(old))
+        await pool.close()
+    }
+}
+
+@Suite("A server that has become a standby")
+struct StandbyTests {
+    private let one = Statement(name: "one", sql: "SELECT 1 AS one")
+
+    @Test("R2: who writes counts it as away, and says why; who reads may use it; after its address moved all go on")
+    func standby() async throws {
+        let old = try await TestPostgres.makeServer()
+        let address = try MovableAddress(of: old.url)
+        let writer = Pool(url: address.url, size: 2, mustWrite: true)
+        let reader = Pool(url: address.url, size: 1)
+        try await writer.run("CREATE TABLE public.kept AS SELECT 1 AS x")
+        let new = try await TestPostgres.failOver(from: old)
+        // What broke is forgotten first.
+        let refusals = Recorder<String>()
+        let isRefused = try await eventually {
+            do {
+                try await writer.run("INSERT INTO public.kept VALUES (2)")
+            } catch PostgresError.connection(let reason) {
+                refusals.record(reason)
+            }
+            return refusals.all.last?.contains("the server is a standby") == true
+        }
+        #expect(isRefused, "\(refusals.all.suffix(3))")
+        #expect(try await eventually { (try? await reader.rows("SELECT pg_is_in_recovery()")) == ["(t)"] })
+        try address.move(to: new.url)
+        try await writer.run("INSERT INTO public.kept VALUES (3)")
+        #expect(try await writer.rows("SELECT x FROM public.kept ORDER BY x") == ["(1)", "(3)"])
+        for pool in [writer, reader] { await pool.close() }
+        for server in [old, new] { try await server.stop(mode: .immediate, deadline: .after(.seconds(30))) }
+    }
+
+    @Test("a read-only database counts as away for who writes")
+    func readOnly() async throws {
+        let url = try await TestPostgres.makeEmptyDatabase()
+        let admin = Pool(url: url, size: 1)
+        let name = try await admin.rows("SELECT current_database()")[0].dropFirst().dropLast()
+        let writer = Pool(url: url, size: 1, mustWrite: true)
+        try await admin.run("ALTER DATABASE \(name) SET default_transaction_read_only = on")
+        let error = await #expect(throws: PostgresError.self) {
+            try await writer.query(one, deadline: .after(.seconds(20)))
+        }
+        #expect("\(try #require(error))".contains("the server is read only"))
+        try await admin.run("ALTER DATABASE \(name) RESET default_transaction_read_only")
+        try await writer.run("CREATE TABLE public.written (x int)")
+        for pool in [admin, writer] { await pool.close() }
+    }
+}
+
 @Suite("LISTEN")
 struct ListenerTests {
     @Test("a notification arrives, also after the connection was cut")
@@ -198,6 +338,47 @@ struct ListenerTests {
         #expect(try await eventually { seen.all.filter { $0 == "listening" }.count == 2 })
         try await pool.run("SELECT pg_notify('news', 'two')")
         #expect(try await eventually { seen.all.contains("two") })
+        task.cancel()
+        await task.value
+        await pool.close()
+    }
+}
+
+@Suite("LISTEN, and a server that is left")
+struct ListenerMoveTests {
+    @Test("R2: when its server is left, the connection that listens is replaced, though nobody cut it")
+    func connectsAnew() async throws {
+        let url = try await TestPostgres.makeEmptyDatabase()
+        let anew = Doorbell()
+        let pool = Pool(url: url, size: 1) { anew.ring() }
+        let seen = Recorder<String>()
+        let task = Task {
+            await Listener(url: url, channels: ["news"], anew: anew).run { event in
+                switch event {
+                case .listening: seen.record("listening")
+                case .notified(let notification): seen.record(notification.payload)
+                case .lost(let error, _): seen.record("lost: \(error)")
+                }
+            }
+        }
+        #expect(try await eventually { seen.all == ["listening"] })
+        let backends = """
+            SELECT pid FROM pg_stat_activity
+            WHERE datname = current_database() AND application_name = 'lark-gateway listen'
+            """
+        let old = try await pool.rows(backends)
+        #expect(old.count == 1)
+        await #expect(throws: PostgresError.self) {
+            try await pool.run("DO $$ BEGIN RAISE SQLSTATE '25006' USING MESSAGE = 'injected'; END $$")
+        }
+        #expect(try await eventually { seen.all == ["listening", "listening"] })
+        let isReplaced = try await eventually {
+            let new = try await pool.rows(backends)
+            return new.count == 1 && new != old
+        }
+        #expect(isReplaced)
+        try await pool.run("SELECT pg_notify('news', 'one')")
+        #expect(try await eventually { seen.all == ["listening", "listening", "one"] })
         task.cancel()
         await task.value
         await pool.close()

@@ -20,16 +20,12 @@ package final class LostAnswers: Sendable {
 
     /// - Parameter url: of a database on a server that is reached by Unix socket.
     package init(before url: String) throws {
-        let words = url.split(separator: " ")
-        guard let folder = words.first(where: { $0.hasPrefix("host='") })?.dropFirst(6).dropLast() else {
-            throw PeerError(description: "no Unix socket in \(url)")
-        }
+        let path = try UnixSocket.path(in: url)
         let state = State()
         self.state = state
-        let path = folder + "/.s.PGSQL.5432"
         server = try RawServer { client in
-            guard let upstream = Self.connect(path) else { return }
-            Self.waitForever(client)
+            guard let upstream = UnixSocket.connect(path) else { return }
+            client.waitForever()
             // Whether the answer that comes is the target's.
             let isAsked = IsAsked()
             let isRead = DispatchSemaphore(value: 0)
@@ -60,8 +56,7 @@ package final class LostAnswers: Sendable {
             isRead.wait()
             close(upstream.descriptor)
         }
-        let rest = words.filter { !$0.hasPrefix("host=") && !$0.hasPrefix("port=") }.joined(separator: " ")
-        self.url = "host=127.0.0.1 port=\(server.port) \(rest)"
+        self.url = UnixSocket.url(url, onPort: server.port)
     }
 
     /// The next answer to this statement that says `text` is lost.
@@ -73,27 +68,5 @@ package final class LostAnswers: Sendable {
 
     private final class IsAsked: Sendable {
         let value = Mutex(false)
-    }
-
-    private static func connect(_ path: Substring) -> RawServer.Peer? {
-        let descriptor = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
-        var address = sockaddr_un()
-        address.sun_family = sa_family_t(AF_UNIX)
-        withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: path.utf8.prefix($0.count - 1)) }
-        let isConnected = withUnsafePointer(to: &address) { pointer in
-            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                Glibc.connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_un>.size)) == 0
-            }
-        }
-        guard isConnected else {
-            close(descriptor)
-            return nil
-        }
-        return RawServer.Peer(descriptor: descriptor)
-    }
-
-    private static func waitForever(_ peer: RawServer.Peer) {
-        var forever = timeval(tv_sec: 0, tv_usec: 0)
-        setsockopt(peer.descriptor, SOL_SOCKET, SO_RCVTIMEO, &forever, socklen_t(MemoryLayout<timeval>.size))
     }
 }

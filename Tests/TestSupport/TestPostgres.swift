@@ -28,6 +28,31 @@ package enum TestPostgres {
         return server
     }
 
+    /// What a failover leaves: the server becomes a standby, which can be read, and another one has all its data and is the
+    /// primary.
+    /// - Returns: the new primary.
+    package static func failOver(from server: PrivatePostgres) async throws -> PrivatePostgres {
+        let deadline = Deadline.after(.seconds(60))
+        try await server.stop(deadline: deadline)
+        let directory = try TemporaryFolder.make("primary")
+        try await tool("/bin/cp", "-a", server.directory + "/data", directory + "/data")
+        try Data().write(to: URL(fileURLWithPath: server.directory + "/data/standby.signal"))
+        try await server.start(deadline: deadline)
+        let primary = PrivatePostgres(
+            directory: directory, runAs: geteuid() == 0 ? "postgres" : nil,
+            settings: ["fsync": "off", "max_connections": "400"])
+        ExitCleanup.addServer(directory)
+        try await primary.start(deadline: deadline)
+        return primary
+    }
+
+    private static func tool(_ words: String...) async throws {
+        let result = try await ChildProcess.run(words[0], Array(words.dropFirst()), deadline: .after(.seconds(60)))
+        guard result.status == 0 else {
+            throw PeerError(description: String(decoding: result.errorOutput, as: UTF8.self))
+        }
+    }
+
     /// A fresh database with the gateway's schema; its URL.
     package static func makeDatabase() async throws -> String {
         let server = try await shared.value

@@ -4,7 +4,7 @@ import AsyncRuntime
 extension Hub {
     /// Until the task is cancelled.
     func keepScanning() async {
-        var backoff = Backoff(initial: .seconds(1), maximum: timing.scanEvery)
+        var backoff = Backoff(initial: .milliseconds(500), maximum: .seconds(1))
         while !Task.isCancelled {
             var wait = timing.scanEvery * Double.random(in: 0.8...1.2)
             do {

@@ -51,7 +51,7 @@ struct OutboxSender: Sendable {
                 } catch {
                     guard !Task.isCancelled else { break }
                     outages.failed("take_outbox", error)
-                    await hasWork.wait(atMost: .seconds(2))
+                    await hasWork.wait(atMost: Self.pollEvery)
                     continue
                 }
                 for row in rows {
@@ -90,7 +90,7 @@ struct OutboxSender: Sendable {
     private func record(
         _ settlement: Repository.Settlement, of row: OutboxRow, _ stopping: AsyncEvent, until comesAgain: Deadline
     ) async {
-        var backoff = Backoff(initial: .milliseconds(200), maximum: .seconds(2))
+        var backoff = Backoff(initial: .milliseconds(200), maximum: .seconds(1))
         var attemptsLeft = Self.lastAttempts
         while attemptsLeft > 0, !comesAgain.hasPassed {
             do {

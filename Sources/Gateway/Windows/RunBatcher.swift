@@ -13,7 +13,7 @@ package final class RunBatcher: Sendable {
         var windows: SilenceWindows
         var isTerminal = false
         var flushesUnderWay = 0
-        var backoff = Backoff(initial: .milliseconds(500), maximum: .seconds(5))
+        var backoff = Backoff(initial: .milliseconds(500), maximum: .seconds(1))
         /// What the alarm is set to.
         var alarm: Duration?
         /// Who waits until no flush is under way.

@@ -40,10 +40,16 @@ enum CheckCommand {
             let version = try await pool.query(
                 Statement(name: "version", sql: "SELECT current_setting('server_version_num')::int AS number"),
                 deadline: .after(.seconds(10)))
+            let writability = try Writability(
+                try await pool.query(Writability.statement, deadline: .after(.seconds(10))))
             await pool.close()
             let number: Int = try version.first?.value("number") ?? 0
             guard number >= 140_000 else {
                 print("FAIL  database: Postgres \(number / 10_000) is too old; 14 or newer is needed")
+                return false
+            }
+            guard writability == .writable else {
+                print("FAIL  database: \(writability)")
                 return false
             }
             let schema = missing.isEmpty ? "the schema is up to date" : "\(missing.count) migrations are to be applied"

@@ -33,7 +33,7 @@ enum MigrateCommand {
     }
 
     private static func migrate(_ url: String) async throws -> Int32 {
-        let pool = Pool(url: url, size: 1)
+        let pool = Pool(url: url, size: 1, mustWrite: true)
         let applied = try await GatewaySchema.migrator.apply(to: pool, deadline: .after(.seconds(600)))
         await pool.close()
         for migration in applied { print("applied \(migration.number) \(migration.name)") }

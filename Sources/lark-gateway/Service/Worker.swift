@@ -23,12 +23,15 @@ struct Worker: Sendable {
 
     /// Until `stop` is set; commands that run then are let end.
     func run(until stop: AsyncEvent) async {
-        let pool = Pool(url: url, size: concurrency + 1, applicationName: "lark-gateway worker")
+        let listenAnew = Doorbell()
+        let pool = Pool(
+            url: url, size: concurrency + 1, applicationName: "lark-gateway worker", mustWrite: true,
+            generationEnded: { listenAnew.ring() })
         let repository = Repository(pool: pool)
         let outages = OutageLog(logger: logger)
         let bells = (0..<concurrency).map { _ in Doorbell() }
         let listening = Task {
-            await Listener(url: url, channels: ["gateway_task"]).run { event in
+            await Listener(url: url, channels: ["gateway_task"], anew: listenAnew).run { event in
                 switch event {
                 case .listening: outages.succeeded("listen")
                 case .lost(let error, _): outages.failed("listen", error)
@@ -59,7 +62,7 @@ struct Worker: Sendable {
     private func work(
         as name: String, _ repository: Repository, _ bell: Doorbell, _ stop: AsyncEvent, _ outages: OutageLog
     ) async {
-        var backoff = Backoff(initial: .milliseconds(500), maximum: .seconds(10))
+        var backoff = Backoff(initial: .milliseconds(500), maximum: .seconds(1))
         // Whether we may have a claim that we do not know of: Postgres made it, and its answer got lost.
         var isUnsure = false
         while !stop.isSet {
@@ -222,7 +225,7 @@ struct Worker: Sendable {
     /// A database that is away for a moment must not cost the work; a claim that is lost is final.
     private func report(_ body: () async throws -> Void) async throws {
         let deadline = Deadline.after(max(lease, .seconds(60)))
-        var backoff = Backoff(initial: .milliseconds(500), maximum: .seconds(5))
+        var backoff = Backoff(initial: .milliseconds(500), maximum: .seconds(1))
         while true {
             do {
                 return try await body()
