@@ -53,6 +53,7 @@ extension LarkSimulator {
         let state = DeliveryState(id: id, messageID: messageID, attempts: 0, acks: [])
         deliveries[id] = Pending(app: app, payload: payload, state: state)
         order.append(id)
+        forgetOld()
         await attempt(id)
         return id
     }

@@ -118,6 +118,7 @@ extension LarkSimulator {
                     messageID: messageID, appID: app.id, receiverType: type, receiver: receiver, replyTo: replyTo,
                     inThread: body["reply_in_thread"].boolean ?? false, type: body["msg_type"].string ?? "",
                     content: body["content"].string ?? "", uuid: uuid))
+            forgetOld()
             changed()
         }
         return Self.json(["code": 0, "msg": "success", "data": ["message_id": messageID]])

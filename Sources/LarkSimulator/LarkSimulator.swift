@@ -39,6 +39,7 @@ package actor LarkSimulator {
 
     var apps: [String: SimulatedApp]
     let timing: Timing
+    let remembers: Int
     var server: HTTPServer?
     var host = "127.0.0.1"
     var isSecure = false
@@ -71,7 +72,9 @@ package actor LarkSimulator {
     /// Rung at every change that a test may wait for.
     var watchers: [Int: CheckedContinuation<Void, Never>] = [:]
 
-    package init(apps: [SimulatedApp], timing: Timing = Timing()) {
+    /// - Parameter remembers: about how many deliveries and sent messages it can tell of, the newest; tests want all.
+    package init(apps: [SimulatedApp], timing: Timing = Timing(), remembers: Int = .max) {
+        self.remembers = max(1, remembers)
         self.apps = Dictionary(apps.map { ($0.id, $0) }, uniquingKeysWith: { $1 })
         self.timing = timing
     }

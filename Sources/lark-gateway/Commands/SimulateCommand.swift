@@ -6,6 +6,9 @@ import LarkSimulator
 
 /// `simulate`: a Lark to play with.
 enum SimulateCommand {
+    /// What the control interface can tell of.
+    private static let remembers = 1_000
+
     static func run(_ words: [String]) async throws -> Int32 {
         let arguments = try Arguments(words, known: ["listen", "app", "tls-certificate", "tls-key"])
         try arguments.refusePositional()
@@ -16,7 +19,8 @@ enum SimulateCommand {
         let app = (arguments.options["app"] ?? "cli_demo:demo-secret").split(separator: ":", maxSplits: 1)
         guard app.count == 2 else { throw UsageError("--app takes ID:SECRET") }
         let signals = StopSignals()
-        let simulator = LarkSimulator(apps: [SimulatedApp(id: String(app[0]), secret: String(app[1]))])
+        let simulator = LarkSimulator(
+            apps: [SimulatedApp(id: String(app[0]), secret: String(app[1]))], remembers: Self.remembers)
         try await simulator.start(host: address.host, port: address.port, tls: try identity(arguments))
         let url = await simulator.url
         print(
