@@ -115,3 +115,130 @@ struct PoolerTests {
         await stage.end(daemon)
     }
 }
+
+@Suite("A pooler as the database_url")
+struct PoolerAsDatabaseTests {
+    private struct Kind: Sendable, CustomStringConvertible {
+        let mode: String
+        let serverConnections: Int
+        var takesTurns = false
+        let isFound: Bool
+
+        var description: String { "\(mode), \(serverConnections), \(takesTurns ? "by turns" : "last first")" }
+    }
+
+    private static let kinds = [
+        Kind(mode: "transaction", serverConnections: 1, isFound: true),
+        Kind(mode: "transaction", serverConnections: 6, isFound: true),
+        Kind(mode: "transaction", serverConnections: 2, takesTurns: true, isFound: true),
+        Kind(mode: "transaction", serverConnections: 6, takesTurns: true, isFound: true),
+        Kind(mode: "statement", serverConnections: 2, isFound: true),
+        Kind(mode: "statement", serverConnections: 6, takesTurns: true, isFound: true),
+        Kind(mode: "session", serverConnections: 20, isFound: false),
+        Kind(mode: "session", serverConnections: 20, takesTurns: true, isFound: false),
+    ]
+
+    @Test("R7: one that shares sessions is told from one that does not", arguments: kinds)
+    private func found(_ kind: Kind) async throws {
+        let pooler = try await TestPooler(
+            to: try await TestPostgres.makeEmptyDatabase(), mode: kind.mode, serverConnections: kind.serverConnections,
+            takesTurns: kind.takesTurns)
+        // So that there are sessions to be given out in turns.
+        let pool = Pool(url: pooler.url, size: kind.serverConnections, preparesStatements: false)
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            for _ in 0..<kind.serverConnections { group.addTask { try await pool.run("SELECT pg_sleep(0.2)") } }
+            try await group.waitForAll()
+        }
+        await pool.close()
+        #expect(
+            try await SharedSessions.areFound(behind: pooler.url, deadline: .after(.seconds(20))) == kind.isFound)
+        await pooler.stop()
+    }
+
+    @Test("a server itself is none; one that is away is an error; where no session is free nothing is said")
+    func notFound() async throws {
+        let url = try await TestPostgres.makeEmptyDatabase()
+        for _ in 0..<5 {
+            #expect(try await !SharedSessions.areFound(behind: url, deadline: .after(.seconds(20))))
+        }
+        await #expect(throws: PostgresError.self) {
+            try await SharedSessions.areFound(behind: "host=127.0.0.1 port=1", deadline: .after(.seconds(20)))
+        }
+        // The second connection waits for the first one's end.
+        let pooler = try await TestPooler(to: url, mode: "session", serverConnections: 1)
+        #expect(try await !SharedSessions.areFound(behind: pooler.url, deadline: .after(.milliseconds(500))))
+        await pooler.stop()
+    }
+
+    @Test("R7: check, run, worker and migrate refuse it with code 78, say what to set, and change nothing")
+    func refused() async throws {
+        let url = try await TestPostgres.makeEmptyDatabase()
+        let pooler = try await TestPooler(to: url)
+        let stage = try await Stage(url: pooler.url)
+        let files = [
+            try Daemon.file(stage.configuration()),
+            try Daemon.file(stage.configuration(extra: ", \"pooler_url\": \"\(pooler.url)\"")),
+        ]
+        for (file, remedy) in zip(files, ["set pooler_url to this URL, and database_url to", "set database_url to"]) {
+            for words in [["check"], ["run"], ["migrate"], ["worker", "--runtime", "default"]] {
+                let command = words[0] == "worker" ? ["--", "/bin/cat"] : []
+                let daemon = try Daemon(words + ["--config", file] + command)
+                #expect(await daemon.ended() == 78, "\(words): \(daemon.output)")
+                #expect(daemon.output.contains("database_url: found a pooler"), "\(words): \(daemon.output)")
+                #expect(daemon.output.contains(remedy + " the server itself"), "\(words): \(daemon.output)")
+                #expect(daemon.events("worker.started").isEmpty)
+            }
+        }
+        let server = Pool(url: url, size: 1, applicationName: "tests")
+        #expect(try await server.rows("SELECT 1 FROM pg_namespace WHERE nspname = 'gateway'").isEmpty)
+        #expect(try await server.rows("SELECT 1 FROM pg_locks WHERE locktype = 'advisory'").isEmpty)
+        await server.close()
+        await pooler.stop()
+        await stage.end()
+    }
+
+    @Test("R7: in session mode it is as good as the server")
+    func sessionMode() async throws {
+        let pooler = try await TestPooler(
+            to: try await TestPostgres.makeDatabase(), mode: "session", serverConnections: 40)
+        let stage = try await Stage(url: pooler.url)
+        let check = try Daemon(["check", "--config", try Daemon.file(stage.configuration())])
+        #expect(await check.ended() == 0, "\(check.output)")
+        let daemon = try await stage.start(stage.configuration())
+        let worker = try await stage.startWorker()
+        #expect(await stage.acked(await stage.say("hello"), [200]))
+        #expect(await stage.sent(1).count == 1)
+        await stage.end(daemon, worker)
+        await pooler.stop()
+    }
+
+    @Test("a worker that starts before the database waits for it")
+    func workerWaits() async throws {
+        let server = try await TestPostgres.makeServer()
+        try await server.stop(deadline: .after(.seconds(30)))
+        let worker = try Daemon(
+            [
+                "worker", "--config", try Daemon.file(#"{"database_url": "\#(server.url)"}"#), "--runtime", "default",
+                "--", "/bin/cat",
+            ])
+        #expect(try await worker.logs("database.unavailable"))
+        #expect(worker.events("worker.started").isEmpty)
+        try await server.start(deadline: .after(.seconds(30)))
+        #expect(try await worker.logs("worker.started"))
+        #expect(await worker.stop() == 0)
+        try await server.stop(mode: .immediate, deadline: .after(.seconds(30)))
+    }
+
+    @Test("commands that look and administer work through it: they need no session")
+    func administration() async throws {
+        let pooler = try await TestPooler(to: try await TestPostgres.makeDatabase(), serverConnections: 1)
+        let stage = try await Stage(url: pooler.url)
+        let file = try Daemon.file(stage.configuration())
+        for words in [["status"], ["member", "list"], ["member", "list"], ["status"]] {
+            let command = try Daemon(words + ["--config", file])
+            #expect(await command.ended() == 0, "\(words): \(command.output)")
+        }
+        await pooler.stop()
+        await stage.end()
+    }
+}

@@ -2,14 +2,19 @@ import AsyncRuntime
 import Foundation
 import Postgres
 
-/// The real PgBouncer from Debian, in transaction mode, with few server connections, so that sessions are really shared.
+/// The real PgBouncer from Debian; unless told otherwise in transaction mode, with few server connections, so that sessions
+/// are really shared.
 package final class TestPooler: Sendable {
     package let port: Int
     private let process: PeerProcess
     private let log: String
 
     /// - Parameter url: of a database on a server that is reached by Unix socket.
-    package init(to url: String, serverConnections: Int = 2) async throws {
+    /// - Parameter mode: `session`, `transaction` or `statement`.
+    /// - Parameter takesTurns: a server connection is given out when all others were, instead of again at once.
+    package init(
+        to url: String, mode: String = "transaction", serverConnections: Int = 2, takesTurns: Bool = false
+    ) async throws {
         port = try PeerProcess.freePort()
         let folder = try TemporaryFolder.make("pooler")
         chmod(folder, 0o777)
@@ -23,7 +28,8 @@ package final class TestPooler: Sendable {
         listen_port = \(port)
         unix_socket_dir =
         auth_type = any
-        pool_mode = transaction
+        pool_mode = \(mode)
+        server_round_robin = \(takesTurns ? 1 : 0)
         default_pool_size = \(serverConnections)
         max_client_conn = 100
         logfile = \(log)

@@ -18,23 +18,26 @@ enum CheckCommand {
         try await configuration.checkTransport()
         let proxy = configuration.network.proxies.https.map { " through the proxy \($0.address)" } ?? ""
         print("ok    transport: \(configuration.transportKind.rawValue)\(proxy)")
-        var isGood = await checkDatabase(configuration)
+        var code = await checkDatabase(configuration)
         for installation in configuration.installations {
-            isGood = await checkInstallation(installation, configuration.network) && isGood
+            // A wrong configuration outweighs the rest.
+            if await !checkInstallation(installation, configuration.network) { code = max(code, ExitCode.failed) }
         }
-        return isGood ? ExitCode.done : ExitCode.failed
+        return code
     }
 
-    private static func checkDatabase(_ configuration: Configuration) async -> Bool {
+    /// - Returns: the exit code.
+    private static func checkDatabase(_ configuration: Configuration) async -> Int32 {
         do {
             if configuration.databaseURL == nil {
                 let server = try Database.privateServer(configuration)
                 guard geteuid() != 0 else { throw PrivatePostgres.Failure.runsAsRoot }
                 guard FileManager.default.fileExists(atPath: server.directory + "/data/postmaster.pid") else {
                     print("ok    database: a private Postgres in \(server.directory), not running now")
-                    return true
+                    return ExitCode.done
                 }
             }
+            try await Database.refusePooler(configuration)
             let pool = Pool(url: try Database.url(configuration), size: 1)
             let missing = try await GatewaySchema.migrator.missing(in: pool, deadline: .after(.seconds(10)))
             let version = try await pool.query(
@@ -46,18 +49,21 @@ enum CheckCommand {
             let number: Int = try version.first?.value("number") ?? 0
             guard number >= 140_000 else {
                 print("FAIL  database: Postgres \(number / 10_000) is too old; 14 or newer is needed")
-                return false
+                return ExitCode.failed
             }
             guard writability == .writable else {
                 print("FAIL  database: \(writability)")
-                return false
+                return ExitCode.failed
             }
             let schema = missing.isEmpty ? "the schema is up to date" : "\(missing.count) migrations are to be applied"
             print("ok    database: Postgres \(number / 10_000), \(schema)")
-            return true
+            return ExitCode.done
+        } catch let error as ConfigurationError {
+            print("FAIL  \(error)")
+            return ExitCode.configuration
         } catch {
             print("FAIL  database: \(error)")
-            return false
+            return ExitCode.failed
         }
     }
 

@@ -9,6 +9,7 @@ enum MigrateCommand {
         let arguments = try Arguments(words, known: ["config"])
         try arguments.refusePositional()
         let configuration = try Configuration.load(path: arguments.required("config"), for: .database)
+        try await Database.refusePooler(configuration)
         guard configuration.databaseURL == nil else { return try await migrate(try Database.url(configuration)) }
         do {
             return try await Database.withPrivateServer(configuration) { try await migrate(on: $0) }

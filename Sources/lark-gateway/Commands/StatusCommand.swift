@@ -9,7 +9,7 @@ enum StatusCommand {
         let arguments = try Arguments(words, known: ["config"])
         try arguments.refusePositional()
         let configuration = try Configuration.load(path: arguments.required("config"), for: .database)
-        let pool = Pool(url: try Database.url(configuration), size: 1)
+        let pool = Pool(url: try Database.url(configuration), size: 1, preparesStatements: false)
         let installations = try await Repository(pool: pool).installationStatuses()
         await pool.close()
         let head = [

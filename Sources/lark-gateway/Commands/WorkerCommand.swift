@@ -20,12 +20,30 @@ enum WorkerCommand {
         let runtime = try arguments.required("runtime")
         let configuration = try Configuration.load(path: arguments.required("config"), for: .database)
         let signals = StopSignals()
+        let logger = LogWriter(settings: configuration.log).logger
+        try await refusePooler(configuration, until: signals.stop, logger)
         let worker = Worker(
             url: try Database.url(configuration), runtime: runtime, command: arguments.command,
             concurrency: concurrency, timeout: try arguments.duration("timeout") ?? .seconds(600), attempts: attempts,
             lease: try arguments.duration("lease") ?? .seconds(60),
-            logger: LogWriter(settings: configuration.log).logger)
+            logger: logger)
         await worker.run(until: signals.stop)
         return ExitCode.done
+    }
+
+    /// A database that is away is waited for: what is wrong with its URL shows when it is there.
+    private static func refusePooler(
+        _ configuration: Configuration, until stop: AsyncEvent, _ logger: Logger
+    ) async throws {
+        let outages = OutageLog(logger: logger)
+        while !stop.isSet {
+            do {
+                try await Database.refusePooler(configuration)
+                return outages.succeeded("start")
+            } catch let error as PostgresError {
+                outages.failed("start", error)
+                await stop.wait(atMost: .seconds(1))
+            }
+        }
     }
 }

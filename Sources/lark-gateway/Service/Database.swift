@@ -36,7 +36,7 @@ enum Database {
     static func withRepository(
         _ configuration: Configuration, _ body: (Repository) async throws -> Int32
     ) async throws -> Int32 {
-        let pool = Pool(url: try url(configuration), size: 1)
+        let pool = Pool(url: try url(configuration), size: 1, preparesStatements: false)
         do {
             let status = try await body(Repository(pool: pool))
             await pool.close()
@@ -45,6 +45,23 @@ enum Database {
             await pool.close()
             throw error
         }
+    }
+
+    /// A pooler that shares the server's sessions works only as `pooler_url`.
+    /// - Throws: `ConfigurationError`, `PostgresError.connection`.
+    static func refusePooler(_ configuration: Configuration) async throws {
+        guard let url = configuration.databaseURL,
+            try await SharedSessions.areFound(behind: url, deadline: .after(.seconds(5)))
+        else { return }
+        let remedy =
+            configuration.poolerURL == nil
+            ? "set pooler_url to this URL, and database_url to the server itself"
+            : "set database_url to the server itself; pooler_url is for the pooler"
+        throw ConfigurationError(
+            keyPath: "database_url",
+            problem: "found a pooler that shares the server's sessions between connections, such as PgBouncer in "
+                + "transaction mode, where prepared statements, LISTEN and migrations do not work; \(remedy) "
+                + "(docs/growing.md)")
     }
 
     /// For commands that use a running gateway's database: where it is, without starting anything.

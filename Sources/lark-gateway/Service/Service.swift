@@ -104,13 +104,14 @@ struct Service: Sendable {
         }
     }
 
-    /// A database that is away when the machine boots is waited for; one that refuses us is an error.
+    /// A database that is away when the machine boots is waited for; one that refuses us is an error, and so is a pooler.
     /// - Returns: false when a stop was asked for meanwhile.
     private func prepare(_ gateway: Gateway) async throws -> Bool {
         var backoff = Backoff(initial: .seconds(1), maximum: .seconds(15))
         let patience = Deadline.after(.seconds(30))
         while !stop.isSet {
             do {
+                try await Database.refusePooler(configuration)
                 try await gateway.prepare()
                 return true
             } catch PostgresError.connection(let reason) where !patience.hasPassed && Self.mayPass(reason) {
