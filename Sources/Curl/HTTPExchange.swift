@@ -5,6 +5,8 @@ import Foundation
 /// HTTP requests and their answers, over libcurl: with URLSession on Linux neither a private CA nor a proxy with
 /// credentials can be set for a session. Connections are kept and used again. Redirects are not followed: the requests
 /// carry secrets.
+///
+/// How many go on at the same time is bounded for each purpose, domain and app (`RequestLimits`).
 package final class HTTPExchange: Sendable {
     package struct Answer: Sendable {
         package let status: Int
@@ -13,25 +15,48 @@ package final class HTTPExchange: Sendable {
         package let body: Data
     }
 
+    /// Whether a domain answered a request.
+    package struct Outcome: Sendable {
+        package let domain: String
+        package let began: ContinuousClock.Instant
+        /// Why there was no answer; nil: there was one, whatever it says.
+        package let failure: (any Error)?
+
+        package init(domain: String, began: ContinuousClock.Instant, failure: (any Error)?) {
+            self.domain = domain
+            self.began = began
+            self.failure = failure
+        }
+    }
+
     private let settings: NetworkSettings
     private let timeout: Duration
-    private let gate = Gate(limit: HTTPExchange.maxConnections)
+    private let limits = RequestLimits()
+    private let observe: @Sendable (Outcome) -> Void
     /// Handles with their connections. Each is in here or in use.
     private let idle = Mutex<[CurlHandle]>([])
 
-    private static let maxConnections = 16
+    private static let maxIdle = 32
     private static let maxBodyBytes = 16 << 20
 
-    /// - Parameter timeout: of a request as a whole, from its turn on.
-    package init(settings: NetworkSettings = NetworkSettings(), timeout: Duration = .seconds(10)) {
+    /// - Parameter timeout: of a request as a whole, its wait for its turn included.
+    /// - Parameter observe: told of each request that had its turn and was not cancelled.
+    package init(
+        settings: NetworkSettings = NetworkSettings(), timeout: Duration = .seconds(10),
+        observe: @escaping @Sendable (Outcome) -> Void = { _ in }
+    ) {
         self.settings = settings
         self.timeout = timeout
+        self.observe = observe
     }
 
-    /// - Throws: `ConnectionFailure`, `DeadlineExceeded`, `CancellationError`.
+    /// - Parameter app: whose request it is.
+    /// - Throws: `ConnectionFailure`, `DeadlineExceeded`, `CancellationError`, `ConcurrencyLimit.TooManyWaiting`.
     package func send(
-        _ method: String, _ url: URL, headers: [String: String] = [:], json: [String: any Sendable]? = nil
+        _ method: String, _ url: URL, headers: [String: String] = [:], json: [String: any Sendable]? = nil,
+        for purpose: RequestPurpose = .companion, of app: String = ""
     ) async throws -> Answer {
+        let deadline = Deadline.after(timeout)
         var headers = headers
         var body: Data?
         if let json {
@@ -41,7 +66,27 @@ package final class HTTPExchange: Sendable {
         // Empty: libcurl asks for permission before it sends a large body, and waits a second for it.
         headers["Expect"] = ""
         let request = Request(method: method, url: url, headers: headers, body: body)
-        return try await gate.pass { try await self.perform(request) }
+        let domain = Self.domain(of: url)
+        return try await limits[purpose].run(
+            for: ConcurrencyLimit.Caller(place: domain, app: app), until: deadline,
+            operation: "waiting for a turn to reach \(url.host ?? "?")"
+        ) {
+            let began = ContinuousClock.now
+            do {
+                let answer = try await self.perform(request, until: deadline)
+                observe(Outcome(domain: domain, began: began, failure: nil))
+                return answer
+            } catch {
+                if !(error is CancellationError) { observe(Outcome(domain: domain, began: began, failure: error)) }
+                throw error
+            }
+        }
+    }
+
+    /// Scheme, host and port: no path, no credentials.
+    private static func domain(of url: URL) -> String {
+        let port = url.port.map { ":\($0)" } ?? ""
+        return "\(url.scheme?.lowercased() ?? "")://\(url.host?.lowercased() ?? "")\(port)"
     }
 
     private struct Request: Sendable {
@@ -51,7 +96,7 @@ package final class HTTPExchange: Sendable {
         let body: Data?
     }
 
-    private func perform(_ request: Request) async throws -> Answer {
+    private func perform(_ request: Request, until deadline: Deadline) async throws -> Answer {
         let host = request.url.host ?? "?"
         let isSecure = request.url.scheme?.lowercased() == "https"
         let handle = try idle.withLock { $0.popLast() } ?? CurlHandle(host: host)
@@ -76,10 +121,10 @@ package final class HTTPExchange: Sendable {
         received.collect(from: handle)
         let proxy = isSecure ? settings.proxies.https : settings.proxies.http
         // A handle that fails is not kept: what is left of its connection is of no use.
-        try await handle.perform(host: host, proxy: proxy, deadline: .after(timeout))
+        try await handle.perform(host: host, proxy: proxy, deadline: deadline)
         withExtendedLifetime(lines) {}
         let answer = received.answer(status: lgw_curl_status(handle.pointer))
-        idle.withLock { $0.append(handle) }
+        idle.withLock { if $0.count < Self.maxIdle { $0.append(handle) } }
         return answer
     }
 }

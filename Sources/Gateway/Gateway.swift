@@ -101,10 +101,10 @@ package final class Gateway: Sendable {
                 logger.log(.flushFailed(windows: count, error, retryIn: retryIn))
                 metrics.add(to: .flushFailures)
             }, flush: { try await enqueuer.flush($0, force: $1) })
+        let pacer = SendPacer(settings.sendLimits)
         let typing = TypingIndicator(
             repository: repository, apps: { [self] installation in self.hub.withLock { $0 }?.api(of: installation) },
-            holder: identity.name,
-            outages: outages, logger: logger)
+            isSilent: { pacer.isSilent($0) }, holder: identity.name, outages: outages, logger: logger)
         let context = ContextFetcher(
             repository: repository, apps: { [self] installation in self.hub.withLock { $0 }?.api(of: installation) },
             logger: logger)
@@ -123,7 +123,6 @@ package final class Gateway: Sendable {
                 transport: transport, acquired: { [typing] in typing.lookNow() }, outages: outages, logger: logger,
                 metrics: metrics),
             identity: identity, settings: settings)
-        let pacer = SendPacer(settings.sendLimits)
         let sender = OutboxSender(
             repository: repository,
             messenger: Messenger(

@@ -1,3 +1,4 @@
+import AsyncRuntime
 import HTTPServer
 
 /// What goes wrong, when a test says so.
@@ -28,6 +29,18 @@ extension LarkSimulator {
 
     package func failMessages(_ faults: [APIFault]) {
         messageFaults += faults
+    }
+
+    /// From now on calls of these kinds, and of no others, are taken and never answered, until the simulator stops.
+    package func hang(_ calls: Set<Call>) {
+        hangingCalls = calls
+    }
+
+    func hangIfAsked(_ call: Call) async {
+        guard hangingCalls.contains(call) else { return }
+        hungCalls[call, default: 0] += 1
+        changed()
+        await endOfHanging.wait()
     }
 
     /// The next acks get lost on the way.

@@ -4,12 +4,16 @@ import Lark
 /// Tokens, messages, cards, reactions and what stood in a chat.
 extension LarkSimulator {
     func openAPI(_ request: HTTPRequest, _ path: [String], _ body: JSONValue?) async -> HTTPResponse {
-        if path == ["auth", "v3", "tenant_access_token", "internal"] { return token(body) }
+        if path == ["auth", "v3", "tenant_access_token", "internal"] {
+            await hangIfAsked(.token)
+            return token(body)
+        }
         let token = request.headers["authorization"]?.dropFirst("Bearer ".count).description ?? ""
         guard let appID = tokens[token], let app = apps[appID] else {
             return Self.json(["code": 99_991_663, "msg": "token invalid"], status: 400)
         }
         if path == ["bot", "v3", "info"] {
+            await hangIfAsked(.botInfo)
             let bot: [String: any Sendable] = ["open_id": app.botOpenID, "app_name": "Bot", "activate_status": 2]
             return Self.json(["code": 0, "msg": "ok", "bot": bot])
         }
@@ -18,15 +22,20 @@ extension LarkSimulator {
             return Self.json(["code": 0, "msg": "ok", "data": ["user": user]])
         }
         if path.count >= 5, path.starts(with: ["im", "v1", "messages"]), path[4] == "reactions" {
+            await hangIfAsked(.reaction)
             return react(request.method, message: path[3], reaction: path.count > 5 ? path[5] : nil, by: app)
         }
         if request.method == "PATCH", path.starts(with: ["im", "v1", "messages"]), path.count == 4 {
             return update(path[3], body?["content"].string ?? "")
         }
-        if request.method == "GET", path == ["im", "v1", "messages"] { return await list(request.query) }
+        if request.method == "GET", path == ["im", "v1", "messages"] {
+            await hangIfAsked(.history)
+            return await list(request.query)
+        }
         guard request.method == "POST", path.starts(with: ["im", "v1", "messages"]), let body else {
             return Self.json(["code": 404, "msg": "the simulator does not know this call"], status: 404)
         }
+        await hangIfAsked(.message)
         let replyTo = path.count == 5 && path[4] == "reply" ? path[3] : nil
         if !messageFaults.isEmpty {
             let fault = messageFaults.removeFirst()

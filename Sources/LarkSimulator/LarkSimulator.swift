@@ -29,6 +29,13 @@ package actor LarkSimulator {
         case raw(status: Int, body: String)
     }
 
+    /// What can be made to hang.
+    package enum Call: Hashable, Sendable {
+        /// That sends a message.
+        case message
+        case reaction, history, botInfo, token, bootstrap
+    }
+
     struct Pending {
         let app: SimulatedApp
         let payload: [UInt8]
@@ -65,6 +72,10 @@ package actor LarkSimulator {
     var upgradeFaults: [[String: String]] = []
     var messageFaults: [APIFault] = []
     var acksToLose = 0
+    var hangingCalls: Set<Call> = []
+    /// How many calls of a kind have hung so far.
+    package internal(set) var hungCalls: [Call: Int] = [:]
+    let endOfHanging = AsyncEvent()
     var handshakes = 0
     /// The most handshakes (from the bootstrap's request to the upgrade's) that were under way at once.
     package internal(set) var mostHandshakes = 0
@@ -99,6 +110,7 @@ package actor LarkSimulator {
     package func stop() async {
         let server = server
         self.server = nil
+        endOfHanging.set()
         await server?.stop()
     }
 
@@ -206,6 +218,7 @@ package actor LarkSimulator {
             handshakes += 1
             mostHandshakes = max(mostHandshakes, handshakes)
             if timing.endpointDelay > .zero { try? await Task.sleep(for: timing.endpointDelay) }
+            await hangIfAsked(.bootstrap)
             return bootstrap(body)
         case ("GET", "ws", _): return upgrade(request)
         case (_, "open-apis", _): return await openAPI(request, Array(path.dropFirst()), body)

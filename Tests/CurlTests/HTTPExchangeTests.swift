@@ -56,6 +56,64 @@ struct HTTPExchangeTests {
         }
     }
 
+    @Test("a silent server keeps nobody from another one; who waits for a turn there obeys time-out and cancellation")
+    func silentDomain() async throws {
+        let reached = Recorder<Int>()
+        let silent = try RawServer { peer in
+            _ = peer.readHead()
+            reached.record(1)
+            while !peer.read().isEmpty {}
+        }
+        let good = try HTTPServer(host: "127.0.0.1", port: 0) { _ in .text("ok") }
+        let exchange = HTTPExchange(timeout: .seconds(20))
+        let (silentURL, goodURL) = (try url(silent.port), try url(good.port))
+        // More than there are slots of any kind.
+        let stuck = (0..<200).map { index in
+            Task { try await exchange.send("GET", silentURL, of: "app \(index)") }
+        }
+        #expect(try await eventually { reached.all.count >= 12 })
+        #expect(try await exchange.send("GET", goodURL).body == Data("ok".utf8))
+        await #expect(throws: DeadlineExceeded.self) {
+            try await withDeadline(.after(.milliseconds(50)), operation: "context") {
+                try await exchange.send("GET", silentURL)
+            }
+        }
+        // Each purpose has slots of its own.
+        let sent = Task { try await exchange.send("GET", silentURL, for: .sending) }
+        #expect(try await eventually { reached.all.count == 13 })
+        #expect(stuck.allSatisfy { !$0.isCancelled })
+        for task in stuck + [sent] { task.cancel() }
+        for task in stuck + [sent] { _ = await task.result }
+        #expect(reached.all.count == 13, "who waited never went")
+        await good.stop()
+    }
+
+    @Test("the wait for a turn counts: a request is over when its time is")
+    func waitCounts() async throws {
+        let silent = try RawServer { peer in
+            _ = peer.readHead()
+            while !peer.read().isEmpty {}
+        }
+        let exchange = HTTPExchange(timeout: .seconds(1))
+        let silentURL = try url(silent.port)
+        let words = await withTaskGroup(of: String.self) { group in
+            for _ in 0..<60 {
+                group.addTask {
+                    do {
+                        return try await exchange.send("GET", silentURL, of: "app").status.description
+                    } catch {
+                        return "\(error)"
+                    }
+                }
+            }
+            return await group.reduce(into: [:]) { $0[$1, default: 0] += 1 }
+        }
+        // Eight at a time: the last of them would have had its turn only when others had used up theirs.
+        #expect(words.values.reduce(0, +) == 60)
+        #expect(words.keys.allSatisfy { $0.hasSuffix("127.0.0.1: no answer in time") }, "\(words)")
+        #expect(words["waiting for a turn to reach 127.0.0.1: no answer in time"] ?? 0 > 0, "\(words)")
+    }
+
     @Test("an answer that breaks off is a failure, not a short body")
     func brokenOff() async throws {
         let server = try RawServer { peer in

@@ -320,6 +320,23 @@ struct MessengerTests {
         await bench.simulator.stop()
     }
 
+    @Test("an app whose platform does not answer is held back for a second, until one message is answered")
+    func silent() async throws {
+        let bench = Bench()
+        try await bench.start()
+        await bench.simulator.hang([.message])
+        async let first = bench.send(bench.row("hi"))
+        async let second = bench.send(bench.row("hi", to: .chat("oc_2")))
+        let settlements = try await [first, second]
+        #expect(settlements.allSatisfy { isRetry($0) })
+        #expect(bench.pacer.isSilent(bench.installation))
+        await bench.simulator.hang([])
+        guard case .sent = try await bench.send(bench.row("ho")) else { return #expect(Bool(false)) }
+        #expect(!bench.pacer.isSilent(bench.installation))
+        #expect(bench.pacer.held().installations.isEmpty)
+        await bench.simulator.stop()
+    }
+
     @Test("nobody there, and a host that does not exist, are tried again")
     func unreachable() async throws {
         for domain in ["http://127.0.0.1:1", "http://no-such-host.invalid"] {

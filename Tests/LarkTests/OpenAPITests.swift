@@ -68,6 +68,29 @@ struct OpenAPITests {
         #expect(try await tokens.token() == "t2")
     }
 
+    @Test("what was said in a group is waited for as long as asked and no longer, also while the app has no token")
+    func boundedHistory() async throws {
+        try await withClient { client, simulator in
+            await simulator.hang([.token, .history])
+            let isOver = AsyncEvent()
+            let other = Task {
+                defer { isOver.set() }
+                try await client.checkCredentials()
+            }
+            #expect(await simulator.wait(until: .after(.seconds(10))) { $0.hungCalls[.token] == 1 })
+            for _ in 0..<2 {
+                await #expect(throws: DeadlineExceeded.self) {
+                    try await client.messages(in: "oc", thread: "", until: nil, within: .milliseconds(50))
+                }
+            }
+            // A second one would have been made by the second call, had the first call waited for its end.
+            #expect(await simulator.hungCalls[.token] == 1)
+            #expect(!isOver.isSet, "the request goes on for others")
+            await simulator.stop()
+            _ = await other.result
+        }
+    }
+
     @Test("a wrong secret needs a person, and is in no error")
     func wrongSecret() async throws {
         try await withClient(secret: "wr0ng") { client, _ in

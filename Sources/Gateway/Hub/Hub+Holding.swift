@@ -55,7 +55,8 @@ extension Hub {
         if !changed.isEmpty { Task { await reload(changed.map(\.lease.installation)) } }
         for wanted in held where wanted.isWanted && owned[wanted.lease.installation]?.isLeaving == false {
             owned[wanted.lease.installation]?.isLeaving = true
-            Task { try? await handovers.pass { await self.handOver(wanted.lease) } }
+            let turn = ConcurrencyLimit.Caller(place: "\(wanted.lease.installation.rawValue)", app: "")
+            Task { try? await handovers.run(for: turn) { await self.handOver(wanted.lease) } }
         }
     }
 

@@ -44,8 +44,10 @@ actor Hub {
     private let http: HTTPExchange
     private let longConnection: LongConnectionSettings
     private let board: ConnectionBoard
-    private let handshakes = Gate(limit: 20)
-    let handovers = Gate(limit: 20)
+    /// One domain alone has 20 at a time. As many wait as there are installations.
+    private let handshakes = ConcurrencyLimit(.init(total: 40, perApp: 2, maxWaiting: .max))
+    /// Each lease is a place of its own: 20 at a time in all.
+    let handovers = ConcurrencyLimit(.init(total: 20, perApp: 1, maxWaiting: .max))
     var source: CredentialSource
     var owned: [InstallationID: Owned] = [:]
     var isStopping = false
@@ -65,7 +67,8 @@ actor Hub {
         self.identity = identity
         source = CredentialSource(settings.installations, keys: settings.sealing)
         timing = settings.lease
-        http = HTTPExchange(settings: settings.network)
+        let platforms = PlatformLog(logger: parts.logger)
+        http = HTTPExchange(settings: settings.network, observe: { platforms.ended($0, .now) })
         longConnection = settings.longConnection
         board = ConnectionBoard(metrics: parts.metrics)
     }

@@ -16,7 +16,7 @@ actor InstallationSupervisor {
     private let receiver: DeliveryReceiver
     private let repository: Repository
     private let board: ConnectionBoard
-    private let handshakes: Gate
+    private let handshakes: ConcurrencyLimit
     private let logger: Logger
     private let metrics: Metrics
     private let bot: KnownBot
@@ -27,7 +27,7 @@ actor InstallationSupervisor {
     init(
         credentials: AppCredentials, lease: Lease, bot: BotIdentity, transport: any WebSocketTransport,
         longConnection: LongConnectionSettings, http: HTTPExchange, dispatcher: Dispatcher, repository: Repository,
-        board: ConnectionBoard, handshakes: Gate, logger: Logger, metrics: Metrics
+        board: ConnectionBoard, handshakes: ConcurrencyLimit, logger: Logger, metrics: Metrics
     ) {
         self.credentials = credentials
         self.lease = lease
@@ -123,8 +123,12 @@ actor InstallationSupervisor {
         logger.logDebug(.connectionState(appID: credentials.appID, state))
     }
 
+    private var turn: ConcurrencyLimit.Caller {
+        ConcurrencyLimit.Caller(place: credentials.domain.absoluteString, app: credentials.appID)
+    }
+
     private func connect() async throws -> LongConnection {
-        try await handshakes.pass { [self] in
+        try await handshakes.run(for: turn) { [self] in
             let endpoint = try await bootstrap.fetch(appID: credentials.appID, appSecret: credentials.appSecret)
             await learn(endpoint.config)
             let connection = try await LongConnection.connect(
@@ -158,7 +162,8 @@ actor InstallationSupervisor {
     /// - Returns: whether all is known now.
     private func identify() async -> Bool {
         do {
-            let found = try await api.botIdentity()
+            // In turn with the handshakes: at a start, all bots ask.
+            let found = try await handshakes.run(for: turn) { [api] in try await api.botIdentity() }
             bot.learn(found)
             logger.log(.botIdentified(appID: credentials.appID, found))
             try await repository.saveBotIdentity(found, of: lease.installation)

@@ -9,10 +9,9 @@ final class ContextFetcher: Sendable {
     private let apps: @Sendable (InstallationID) -> OpenAPIClient?
     private let logger: Logger
     private let refused = RefusedApps()
-    private let underWay = InFlight()
+    /// What comes while its app has half of this goes without, or while it has as many as are free.
+    private let underWay = Mutex(FairShares<InstallationID>(total: 64))
 
-    /// What comes while so many are under way goes without.
-    private static let atOnce = 32
     private static let patience: Duration = .seconds(2)
 
     init(repository: Repository, apps: @escaping @Sendable (InstallationID) -> OpenAPIClient?, logger: Logger) {
@@ -24,12 +23,19 @@ final class ContextFetcher: Sendable {
     /// Returns at once.
     func windowOpened(by row: IngestRow, in session: SessionKey, at position: Int64) {
         guard row.message.chatType == .group, let app = apps(session.installation),
-            !refused.contains(session.installation), underWay.count < Self.atOnce
+            !refused.contains(session.installation), begin(session.installation)
         else { return }
-        underWay.begin()
         Task {
             await fetch(row, app, session, position)
-            underWay.end()
+            underWay.withLock { $0.giveBack(session.installation) }
+        }
+    }
+
+    private func begin(_ installation: InstallationID) -> Bool {
+        underWay.withLock { underWay in
+            guard underWay.mayTake(installation) else { return false }
+            underWay.take(installation)
+            return true
         }
     }
 

@@ -248,6 +248,21 @@ extension LogEvent {
             ])
     }
 
+    static func platformUnreachable(domain: String, _ error: any Error) -> Self {
+        Self(
+            .warning, "platform.unreachable",
+            [
+                ("domain", .text(domain)), ("error", .text("\(error)")),
+                ("hint", .text("what is to be sent there waits, and goes out when the platform answers again")),
+            ])
+    }
+
+    static func platformRecovered(domain: String, failures: Int, lasted: Duration) -> Self {
+        Self(
+            .info, "platform.recovered",
+            [("domain", .text(domain)), ("failures", .count(failures)), ("lasted_ms", .milliseconds(lasted))])
+    }
+
     static func frameDropped(appID: String, _ dropped: LongConnectionMachine.Dropped) -> Self {
         let (what, detail) =
             switch dropped {

@@ -55,8 +55,21 @@ struct Messenger: Sendable {
         _ content: OutboundContent, of row: OutboxRow, uuid: String, through app: OpenAPIClient
     ) async throws -> String {
         func send(_ content: OutboundContent, to receiver: OpenAPIClient.Receiver) async throws -> String {
-            try await pacer.pace(row.lease.installation, to: row.pacedChat)
-            return try await app.send(content, to: receiver, uuid: uuid)
+            let installation = row.lease.installation
+            try await pacer.pace(installation, to: row.pacedChat)
+            let began = ContinuousClock.now
+            do {
+                let id = try await app.send(content, to: receiver, uuid: uuid)
+                pacer.answered(installation)
+                return id
+            } catch let error as OpenAPIError {
+                if error.isUnanswered {
+                    pacer.unanswered(installation, since: began)
+                } else {
+                    pacer.answered(installation)
+                }
+                throw error
+            }
         }
         do {
             return try await send(content, to: row.receiver)

@@ -13,7 +13,8 @@ struct OutboxSender: Sendable {
     let logger: Logger
     let metrics: Metrics
 
-    private static let maxUnderWay = 32
+    /// One app alone has half of it.
+    private static let maxUnderWay = 64
     /// A row that was taken and not settled comes again after this.
     private static let visibility: Duration = .seconds(60)
     private static let pollEvery: Duration = .seconds(1)
@@ -31,20 +32,21 @@ struct OutboxSender: Sendable {
     }
 
     private func takeAndSend(_ stopping: AsyncEvent) async {
-        let underWay = RowsUnderWay()
-        // Whether rows may be taken that we do not know of: Postgres took them for us, and its answer got lost.
+        let underWay = RowsUnderWay(most: Self.maxUnderWay)
+        // Whether rows may be taken that are not under way: Postgres took them for us, and its answer got lost, or their app
+        // may send one at a time only.
         var isUnsure = false
         await withDiscardingTaskGroup { group in
             while !Task.isCancelled {
-                let free = Self.maxUnderWay - underWay.count
                 let held = pacer.held()
+                let plan = underWay.plan(held)
                 var rows: [OutboxRow] = []
                 do {
                     if isUnsure { try await repository.returnOutbox(holder: holder, except: underWay.ids) }
-                    isUnsure = free > 0
-                    if free > 0 {
+                    isUnsure = plan.limit > 0
+                    if plan.limit > 0 {
                         rows = try await repository.takeOutbox(
-                            holder: holder, limit: free, visibility: Self.visibility, held: held.installations)
+                            holder: holder, limit: plan.limit, visibility: Self.visibility, held: plan.held)
                         outages.succeeded("take_outbox")
                         isUnsure = false
                     }
@@ -55,7 +57,10 @@ struct OutboxSender: Sendable {
                     continue
                 }
                 for row in rows {
-                    underWay.begin(row)
+                    guard underWay.begin(row, held) else {
+                        isUnsure = true
+                        continue
+                    }
                     group.addTask {
                         // Not cancelled with us: a send that is under way is finished and recorded.
                         await Task.detached { await self.send(row, stopping) }.value

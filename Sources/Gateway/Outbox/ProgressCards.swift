@@ -41,7 +41,8 @@ struct ProgressCards: Sendable {
     }
 
     private func show(_ row: ProgressRow) async {
-        guard let app = apps(row.installation) else { return }
+        // Where the platform is silent, others would wait for its time-out. It is due again in a second.
+        guard let app = apps(row.installation), !pacer.isSilent(row.installation) else { return }
         let card = OutboundContent.headedCard(title: row.agent, color: .grey, text: NoticeText.plain(row.text))
         do {
             do {
@@ -50,7 +51,7 @@ struct ProgressCards: Sendable {
                     try await repository.settle(row, messageID: messageID)
                 } else {
                     try await pacer.pace(row.installation, to: row.chatID)
-                    let id = try await app.send(card, to: row.receiver, uuid: "progress-\(row.taskID)")
+                    let id = try await app.send(card, to: row.receiver, uuid: "progress-\(row.taskID)", for: .companion)
                     try await repository.settle(row, messageID: id)
                 }
             } catch let error as OpenAPIError {

@@ -1,18 +1,51 @@
 import AsyncRuntime
 import Foundation
 
-/// What was taken from the outbox and is not settled yet.
+/// What was taken from the outbox and is not settled yet; each app has its share of it.
 final class RowsUnderWay: Sendable {
-    private let rows = Mutex(Set<UUID>())
+    private struct State {
+        var ids: Set<UUID> = []
+        var shares: FairShares<InstallationID>
+    }
 
-    var ids: [UUID] { rows.withLock { Array($0) } }
-    var count: Int { rows.withLock { $0.count } }
+    private let state: Mutex<State>
 
-    func begin(_ row: OutboxRow) {
-        rows.withLock { _ = $0.insert(row.id) }
+    init(most: Int) {
+        state = Mutex(State(shares: FairShares(total: most)))
+    }
+
+    var ids: [UUID] { state.withLock { Array($0.ids) } }
+
+    /// What is to be taken next.
+    /// - Returns: how much at the most, and nothing of whom beside `held`. So no app gets more than its share, whosever the
+    ///   rows are; a limit of 0: nothing.
+    func plan(_ held: SendPacer.Held) -> (limit: Int, held: [InstallationID]) {
+        state.withLock { state in
+            guard state.shares.free > 0 else { return (0, []) }
+            // Half of what somebody may have who has nothing yet: who has some already gets more in time, too.
+            let limit = max(1, (state.shares.free + 1) / 4)
+            let full = state.shares.holders.filter { app in
+                held.probing.contains(app) || state.shares.room(for: app) < limit
+            }
+            return (limit, held.installations + full)
+        }
+    }
+
+    /// - Returns: false when its app may send only one at a time, and does so.
+    func begin(_ row: OutboxRow, _ held: SendPacer.Held) -> Bool {
+        let app = row.lease.installation
+        return state.withLock { state in
+            if held.probing.contains(app), state.shares.held(by: app) > 0 { return false }
+            state.ids.insert(row.id)
+            state.shares.take(app)
+            return true
+        }
     }
 
     func end(_ row: OutboxRow) {
-        rows.withLock { _ = $0.remove(row.id) }
+        state.withLock { state in
+            guard state.ids.remove(row.id) != nil else { return }
+            state.shares.giveBack(row.lease.installation)
+        }
     }
 }

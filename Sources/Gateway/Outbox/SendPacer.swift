@@ -1,27 +1,33 @@
 import AsyncRuntime
 
-/// Makes senders wait until the platform's rates allow their messages.
+/// Makes senders wait until the platform's rates allow their messages, and until a platform that does not answer may be tried
+/// again.
 final class SendPacer: Sendable {
     /// What would have to wait for longer is to come again instead of standing in the way of others.
     struct HeldBack: Error, CustomStringConvertible {
         let wait: Duration
 
-        var description: String { "held back by the rate limits of the app or the chat" }
+        var description: String { "held back by the rate limits of the app or the chat, or until the platform answers" }
     }
 
-    private let rates: Mutex<SendRates>
+    private struct State {
+        var rates: SendRates
+        var silent = SilentApps()
+    }
+
+    private let state: Mutex<State>
 
     private static let patience: Duration = .seconds(5)
 
     init(_ limits: SendLimits) {
-        rates = Mutex(SendRates(limits))
+        state = Mutex(State(rates: SendRates(limits)))
     }
 
     /// Returns when a message may be sent, which it is then.
     /// - Throws: `HeldBack`, `CancellationError`.
     func pace(_ installation: InstallationID, to chat: String) async throws {
         let began = ContinuousClock.now
-        while let next = rates.withLock({ $0.take(for: installation, to: chat, .now) }) {
+        while let next = take(installation, chat, .now) {
             guard began.duration(to: next) <= Self.patience else {
                 throw HeldBack(wait: ContinuousClock.now.duration(to: next))
             }
@@ -29,15 +35,50 @@ final class SendPacer: Sendable {
         }
     }
 
-    /// The platform said that the app is too fast.
-    func hold(_ installation: InstallationID, for wait: Duration) {
-        rates.withLock { $0.hold(installation, until: .now + wait) }
+    private func take(
+        _ installation: InstallationID, _ chat: String, _ now: ContinuousClock.Instant
+    ) -> ContinuousClock.Instant? {
+        state.withLock { state in
+            state.silent.heldUntil(installation, now) ?? state.rates.take(for: installation, to: chat, now)
+        }
     }
 
-    /// The apps that may send nothing now, and how long the first of them has to wait.
-    func held() -> (installations: [InstallationID], wait: Duration?) {
+    /// The platform said that the app is too fast.
+    func hold(_ installation: InstallationID, for wait: Duration) {
+        state.withLock { $0.rates.hold(installation, until: .now + wait) }
+    }
+
+    /// The platform answered a message of the app.
+    func answered(_ installation: InstallationID) {
+        state.withLock { $0.silent.answered(installation, .now) }
+    }
+
+    /// It did not answer a message that was on its way since then.
+    func unanswered(_ installation: InstallationID, since began: ContinuousClock.Instant) {
+        state.withLock { $0.silent.unanswered(installation, since: began, .now) }
+    }
+
+    /// The platform does not answer the app's messages.
+    func isSilent(_ installation: InstallationID) -> Bool {
+        state.withLock { $0.silent.isSilent(installation) }
+    }
+
+    /// Who may not send as they like.
+    struct Held: Sendable {
+        /// They may send nothing now.
+        let installations: [InstallationID]
+        /// How long the first of them has to wait.
+        let wait: Duration?
+        /// They may send one message at a time, to find out whether the platform answers.
+        let probing: Set<InstallationID>
+    }
+
+    func held() -> Held {
         let now = ContinuousClock.now
-        let held = rates.withLock { $0.held(now) }
-        return (held.installations, held.until.map { now.duration(to: $0) })
+        let (rates, silent) = state.withLock { ($0.rates.held(now), $0.silent.all(now)) }
+        return Held(
+            installations: rates.installations + silent.held.keys,
+            wait: ([rates.until].compactMap { $0 } + silent.held.values).min().map { now.duration(to: $0) },
+            probing: Set(silent.probing))
     }
 }

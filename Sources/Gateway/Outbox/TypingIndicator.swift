@@ -7,6 +7,8 @@ import Lark
 final class TypingIndicator: Sendable {
     private let repository: Repository
     private let apps: @Sendable (InstallationID) -> OpenAPIClient?
+    /// Whether the platform does not answer an app: it gets no signs then, and nobody waits for its time-out.
+    private let isSilent: @Sendable (InstallationID) -> Bool
     private let holder: String
     private let outages: OutageLog
     private let logger: Logger
@@ -21,10 +23,11 @@ final class TypingIndicator: Sendable {
         var rings = 0
         /// How many calls about a session's signs are under way.
         var underWay: [SessionKey: Int] = [:]
+        var shares = FairShares<InstallationID>(total: 2 * TypingIndicator.atOnce)
     }
 
     private static let emoji = "Typing"
-    /// Windows that open while so many calls are under way get no sign.
+    /// Windows that open while so many calls of one app are under way, or as many as are free, get no sign.
     private static let atOnce = 32
     private static let pollEvery: Duration = .seconds(1)
     /// While there is no sign.
@@ -36,11 +39,12 @@ final class TypingIndicator: Sendable {
     private static let oldest: Duration = .seconds(120)
 
     init(
-        repository: Repository, apps: @escaping @Sendable (InstallationID) -> OpenAPIClient?, holder: String,
-        outages: OutageLog, logger: Logger
+        repository: Repository, apps: @escaping @Sendable (InstallationID) -> OpenAPIClient?,
+        isSilent: @escaping @Sendable (InstallationID) -> Bool, holder: String, outages: OutageLog, logger: Logger
     ) {
         self.repository = repository
         self.apps = apps
+        self.isSilent = isSilent
         self.holder = holder
         self.outages = outages
         self.logger = logger
@@ -51,7 +55,7 @@ final class TypingIndicator: Sendable {
     /// Returns at once.
     func windowOpened(by row: IngestRow, in session: SessionKey, at position: Int64) {
         guard Self.isFresh(row.message, now: Date()), let app = apps(session.installation),
-            !refused.contains(session.installation), begin(session, unlessBusy: true)
+            !refused.contains(session.installation), !isSilent(session.installation), begin(session, unlessBusy: true)
         else { return }
         Task {
             await put(row, app, session, position)
@@ -132,21 +136,20 @@ final class TypingIndicator: Sendable {
         while state.withLock({ $0.underWay[session] != nil }), !deadline.hasPassed {
             try? await Task.sleep(for: .milliseconds(10))
         }
-        let work = Task {
+        let isDone = AsyncEvent()
+        // Goes on when the answer does not wait any more.
+        Task {
             let signs = try? await repository.takeTyping(holder: holder, limit: Self.atOnce, of: session)
             for sign in signs ?? [] { await take(sign) }
+            isDone.set()
         }
-        await withTaskGroup(of: Void.self) { group in
-            group.addTask { await work.value }
-            group.addTask { try? await Task.sleep(for: deadline.remaining) }
-            await group.next()
-            // The work itself goes on.
-            group.cancelAll()
-        }
+        await isDone.wait(atMost: deadline.remaining)
     }
 
     private func take(_ sign: TypingSign) async {
-        guard let app = apps(sign.session.installation), !refused.contains(sign.session.installation) else { return }
+        guard let app = apps(sign.session.installation), !refused.contains(sign.session.installation),
+            !isSilent(sign.session.installation)
+        else { return }
         _ = begin(sign.session, unlessBusy: false)
         defer { finish(sign.session) }
         do {
@@ -187,7 +190,8 @@ final class TypingIndicator: Sendable {
 
     private func begin(_ session: SessionKey, unlessBusy: Bool) -> Bool {
         state.withLock { state in
-            guard !unlessBusy || state.underWay.count < Self.atOnce else { return false }
+            guard !unlessBusy || state.shares.mayTake(session.installation) else { return false }
+            state.shares.take(session.installation)
             state.underWay[session, default: 0] += 1
             return true
         }
@@ -195,6 +199,7 @@ final class TypingIndicator: Sendable {
 
     private func finish(_ session: SessionKey) {
         state.withLock { state in
+            state.shares.giveBack(session.installation)
             let left = (state.underWay[session] ?? 1) - 1
             state.underWay[session] = left > 0 ? left : nil
         }

@@ -50,7 +50,7 @@ package struct EndpointBootstrap: Sendable {
         do {
             answer = try await http.send(
                 "POST", domain.appendingPathComponent("callback/ws/endpoint"), headers: ["locale": "en"],
-                json: ["AppID": appID, "AppSecret": appSecret])
+                json: ["AppID": appID, "AppSecret": appSecret], for: .connecting, of: appID)
         } catch let error as CancellationError {
             throw error
         } catch {

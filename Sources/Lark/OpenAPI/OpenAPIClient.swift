@@ -5,18 +5,20 @@ import Foundation
 /// The calls of the platform's open API that the gateway makes, for one app.
 package struct OpenAPIClient: Sendable {
     private let domain: URL
+    private let appID: String
     private let http: HTTPExchange
     private let tokens: TenantTokens
 
     /// - Parameter domain: `https://open.feishu.cn`, `https://open.larksuite.com` or a test server.
     package init(domain: URL, appID: String, appSecret: String, http: HTTPExchange) {
         self.domain = domain
+        self.appID = appID
         self.http = http
         tokens = TenantTokens {
             let call = "tenant_access_token"
             let url = domain.appendingPathComponent("open-apis/auth/v3/tenant_access_token/internal")
             let json = try await Self.exchange(
-                call, http, "POST", url, [:], ["app_id": appID, "app_secret": appSecret])
+                call, http, "POST", url, [:], ["app_id": appID, "app_secret": appSecret], .token, appID)
             guard let value = json["tenant_access_token"].string, !value.isEmpty else {
                 throw OpenAPIError(
                     call: call, code: 0, status: 200, message: "no token in the answer", logID: nil,
@@ -33,10 +35,11 @@ package struct OpenAPIClient: Sendable {
 
     /// Who the bot is. The union_id needs a permission that an app may lack: then it stays unknown.
     package func botIdentity() async throws -> BotIdentity {
-        let info = try await call("bot_info", "GET", "open-apis/bot/v3/info")
+        let info = try await call("bot_info", "GET", "open-apis/bot/v3/info", for: .connecting)
         guard let openID = info["bot"]["open_id"].string else { return BotIdentity() }
         let user = try? await call(
-            "bot_user", "GET", "open-apis/contact/v3/users/\(openID)", query: ["user_id_type": "open_id"])
+            "bot_user", "GET", "open-apis/contact/v3/users/\(openID)", query: ["user_id_type": "open_id"],
+            for: .connecting)
         return BotIdentity(openID: openID, unionID: user?["data"]["user"]["union_id"].string)
     }
 
@@ -49,9 +52,12 @@ package struct OpenAPIClient: Sendable {
 
     /// Sends one message.
     /// - Parameter uuid: at most 50 characters; the same uuid to the same receiver within an hour makes no second one.
+    /// - Parameter purpose: whose slots it takes.
     /// - Returns: the new message's id.
     /// - Throws: `OpenAPIError`, `CancellationError`.
-    package func send(_ content: OutboundContent, to receiver: Receiver, uuid: String) async throws -> String {
+    package func send(
+        _ content: OutboundContent, to receiver: Receiver, uuid: String, for purpose: RequestPurpose = .sending
+    ) async throws -> String {
         var body: [String: any Sendable] = [
             "msg_type": content.messageType, "content": content.json, "uuid": uuid,
         ]
@@ -60,14 +66,16 @@ package struct OpenAPIClient: Sendable {
         case .chat(let id):
             body["receive_id"] = id
             json = try await call(
-                "send_message", "POST", "open-apis/im/v1/messages", query: ["receive_id_type": "chat_id"], body)
+                "send_message", "POST", "open-apis/im/v1/messages", query: ["receive_id_type": "chat_id"], body,
+                for: purpose)
         case .person(let openID):
             body["receive_id"] = openID
             json = try await call(
-                "send_message", "POST", "open-apis/im/v1/messages", query: ["receive_id_type": "open_id"], body)
+                "send_message", "POST", "open-apis/im/v1/messages", query: ["receive_id_type": "open_id"], body,
+                for: purpose)
         case .message(let id, let inThread):
             body["reply_in_thread"] = inThread
-            json = try await call("reply_message", "POST", "open-apis/im/v1/messages/\(id)/reply", body)
+            json = try await call("reply_message", "POST", "open-apis/im/v1/messages/\(id)/reply", body, for: purpose)
         }
         return json["data"]["message_id"].string ?? ""
     }
@@ -75,7 +83,8 @@ package struct OpenAPIClient: Sendable {
     /// Shows another content in a card that the bot sent.
     /// - Throws: `OpenAPIError`, `CancellationError`.
     package func update(_ messageID: String, to card: OutboundContent) async throws {
-        _ = try await call("update_message", "PATCH", "open-apis/im/v1/messages/\(messageID)", ["content": card.json])
+        _ = try await call(
+            "update_message", "PATCH", "open-apis/im/v1/messages/\(messageID)", ["content": card.json], for: .companion)
     }
 
     /// The newest messages of a chat, or of a topic of it.
@@ -93,7 +102,7 @@ package struct OpenAPIClient: Sendable {
         // Whole seconds: the one in which it was asked must be in it.
         if thread.isEmpty, let until { query["end_time"] = "\(until / 1000 + 1)" }
         return try await withDeadline(.after(patience), operation: "list_messages") { [query] in
-            let json = try await call("list_messages", "GET", "open-apis/im/v1/messages", query: query)
+            let json = try await call("list_messages", "GET", "open-apis/im/v1/messages", query: query, for: .context)
             return json["data"]["items"].array.compactMap { ListedMessage($0) }
         }
     }
@@ -104,20 +113,21 @@ package struct OpenAPIClient: Sendable {
     package func addReaction(_ emoji: String, to messageID: String) async throws -> String {
         let json = try await call(
             "add_reaction", "POST", "open-apis/im/v1/messages/\(messageID)/reactions",
-            ["reaction_type": ["emoji_type": emoji]])
+            ["reaction_type": ["emoji_type": emoji]], for: .companion)
         return json["data"]["reaction_id"].string ?? ""
     }
 
     /// - Throws: `OpenAPIError`, `CancellationError`.
     package func removeReaction(_ reactionID: String, from messageID: String) async throws {
         _ = try await call(
-            "remove_reaction", "DELETE", "open-apis/im/v1/messages/\(messageID)/reactions/\(reactionID)")
+            "remove_reaction", "DELETE", "open-apis/im/v1/messages/\(messageID)/reactions/\(reactionID)",
+            for: .companion)
     }
 
     /// With a token; a token that is refused is renewed, and the call repeated, once.
     private func call(
         _ name: String, _ method: String, _ path: String, query: [String: String] = [:],
-        _ body: [String: any Sendable]? = nil
+        _ body: [String: any Sendable]? = nil, for purpose: RequestPurpose
     ) async throws -> JSONValue {
         var parts = URLComponents(url: domain.appendingPathComponent(path), resolvingAgainstBaseURL: false)
         if !query.isEmpty { parts?.queryItems = query.map { URLQueryItem(name: $0.key, value: $0.value) } }
@@ -127,21 +137,23 @@ package struct OpenAPIClient: Sendable {
         }
         let token = try await tokens.token()
         do {
-            return try await Self.exchange(name, http, method, url, ["Authorization": "Bearer \(token)"], body)
+            return try await Self.exchange(
+                name, http, method, url, ["Authorization": "Bearer \(token)"], body, purpose, appID)
         } catch let error as OpenAPIError where error.remedy == .renewToken {
             await tokens.drop(token)
             let renewed = try await tokens.token()
-            return try await Self.exchange(name, http, method, url, ["Authorization": "Bearer \(renewed)"], body)
+            return try await Self.exchange(
+                name, http, method, url, ["Authorization": "Bearer \(renewed)"], body, purpose, appID)
         }
     }
 
     private static func exchange(
         _ name: String, _ http: HTTPExchange, _ method: String, _ url: URL, _ headers: [String: String],
-        _ body: [String: any Sendable]?
+        _ body: [String: any Sendable]?, _ purpose: RequestPurpose, _ appID: String
     ) async throws -> JSONValue {
         let answer: HTTPExchange.Answer
         do {
-            answer = try await http.send(method, url, headers: headers, json: body)
+            answer = try await http.send(method, url, headers: headers, json: body, for: purpose, of: appID)
         } catch let error as CancellationError {
             throw error
         } catch {

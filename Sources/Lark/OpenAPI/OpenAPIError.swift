@@ -60,6 +60,9 @@ package struct OpenAPIError: Error, Sendable, CustomStringConvertible {
         }
     }
 
+    /// The platform did not answer: it can't be reached, or was silent for too long.
+    package var isUnanswered: Bool { code == nil && status == nil && remedy != .giveUp }
+
     /// The code decides, with HTTP 200 or 4xx alike; a 5xx may have been taken all the same, whatever its code.
     static func remedy(code: Int?, status: Int, retryAfter: Duration?) -> Remedy {
         if status >= 500 { return .retry(after: retryAfter) }
