@@ -1,4 +1,5 @@
 import AsyncRuntime
+import Foundation
 import Testing
 
 @testable import Lark
@@ -72,7 +73,8 @@ struct ReconnectPolicyTests {
     @Test("busy waits as the platform asks, and ReconnectCount ends the haste; what needs a person is slow")
     mutating func platform() throws {
         var policy = ReconnectPolicy()
-        let longest = longest({ $0.failed(busy: .seconds(120), using: &$1) }, after: { _ in })
+        let busy = ConnectFailure.Busy(interval: .seconds(120))
+        let longest = longest({ $0.failed(busy: busy, using: &$1) }, after: { _ in })
         #expect(longest <= .seconds(120) && longest > .seconds(100))
         policy.learn(try config(#"{"ReconnectCount": 3}"#))
         for _ in 0..<2 { #expect(policy.failed(busy: nil, using: &random) <= .seconds(4)) }
@@ -80,6 +82,27 @@ struct ReconnectPolicyTests {
         policy.connected()
         #expect(policy.failed(busy: nil, using: &random) <= .seconds(16))
         #expect(policy.refused() == .seconds(300))
+    }
+
+    @Test("busy without an interval waits as long as the platform asked before, and backs off where it never did")
+    mutating func busyWithoutInterval() throws {
+        let body = Data(#"{"code":1,"msg":"system busy"}"#.utf8)
+        let failure = #expect(throws: ConnectFailure.self) { try EndpointBootstrap.read(status: 200, body: body) }
+        guard case .retryable(_, let busy?) = failure else { return #expect(Bool(false)) }
+        let learned = try config(#"{"ReconnectInterval": 20}"#)
+        // The last bootstrap or pong had none.
+        for later in [[], [ClientConfig()]] {
+            let known = longest(
+                { $0.failed(busy: busy, using: &$1) },
+                after: { policy in for config in [learned] + later { policy.learn(config) } })
+            #expect(known <= .seconds(20) && known > .seconds(18))
+        }
+        let unknown = longest({ $0.failed(busy: busy, using: &$1) }, after: { _ in })
+        #expect(unknown <= .seconds(2) && unknown > .seconds(1.8))
+        let named = longest(
+            { $0.failed(busy: ConnectFailure.Busy(interval: .seconds(7)), using: &$1) },
+            after: { $0.learn(learned) })
+        #expect(named <= .seconds(7) && named > .seconds(6))
     }
 
     @Test("a ClientConfig keeps what is missing, zero or nonsense as it was")

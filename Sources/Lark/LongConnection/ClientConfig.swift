@@ -2,8 +2,8 @@
 /// what was there.
 package struct ClientConfig: Sendable, Equatable {
     package var pingInterval: Duration = .seconds(120)
-    /// Counts as a bound only where the bootstrap said busy.
-    package var reconnectInterval: Duration = .seconds(120)
+    /// Counts as a bound only where the bootstrap said busy; nil: the platform never said it.
+    package var reconnectInterval: Duration?
 
     /// The longest wait before the first attempt after a connection's end.
     package var reconnectNonce: Duration = .seconds(30)

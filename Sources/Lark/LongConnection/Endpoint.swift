@@ -19,7 +19,12 @@ package enum ConnectFailure: Error, Sendable, Equatable, CustomStringConvertible
     /// A person must act; tried again slowly, and at once when the installation changes.
     case refused(code: Int, reason: String)
     /// Will pass; tried again with backoff. `busy` where the platform itself said so.
-    case retryable(reason: String, busy: Duration? = nil)
+    case retryable(reason: String, busy: Busy? = nil)
+
+    package struct Busy: Sendable, Equatable {
+        /// The ReconnectInterval of the same answer; nil: it has none.
+        package let interval: Duration?
+    }
 
     package var description: String {
         switch self {
@@ -84,7 +89,10 @@ package struct EndpointBootstrap: Sendable {
     private static func failure(code: Int, message: String, _ config: ClientConfig) -> ConnectFailure {
         let words = String(message.prefix(200))
         switch code {
-        case 1: return .retryable(reason: "bootstrap: the platform is busy: \(words)", busy: config.reconnectInterval)
+        case 1:
+            return .retryable(
+                reason: "bootstrap: the platform is busy: \(words)",
+                busy: ConnectFailure.Busy(interval: config.reconnectInterval))
         case 1_000_040_343: return .retryable(reason: "bootstrap: internal error of the platform: \(words)")
         case 403: return .refused(code: code, reason: "forbidden: the app is disabled or banned: \(words)")
         case 514: return .refused(code: code, reason: "authentication failed: check app_id and app_secret: \(words)")

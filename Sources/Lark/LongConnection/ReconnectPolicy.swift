@@ -17,7 +17,10 @@ package struct ReconnectPolicy: Sendable {
 
     /// Takes effect with the next wait.
     package mutating func learn(_ config: ClientConfig) {
+        let interval = self.config.reconnectInterval
         self.config = config
+        // What an answer does not say is as it was.
+        self.config.reconnectInterval = config.reconnectInterval ?? interval
     }
 
     package mutating func connected() {
@@ -35,12 +38,15 @@ package struct ReconnectPolicy: Sendable {
         return isNormal ? min(wait, config.reconnectNonce) : wait
     }
 
-    /// - Parameter busy: how long the platform asks to wait, where it said that it is busy.
-    package mutating func failed(busy: Duration?, using random: inout some RandomNumberGenerator) -> Duration {
+    /// - Parameter busy: where the platform said so. Bounds the wait: by the interval that it named with it, else by the last
+    ///   one that it ever named, else by nothing but the backoff.
+    package mutating func failed(busy: ConnectFailure.Busy?, using random: inout some RandomNumberGenerator) -> Duration
+    {
         failures += 1
         let wait = backoff.next(using: &random)
         if let limit = config.reconnectCount, failures >= limit { return Self.slowRetry }
-        return busy.map { Self.random(upTo: $0, using: &random) } ?? wait
+        guard let busy, let bound = busy.interval ?? config.reconnectInterval else { return wait }
+        return Self.random(upTo: bound, using: &random)
     }
 
     package mutating func refused() -> Duration {
