@@ -27,6 +27,11 @@ extension LarkSimulator {
         reactionFaults += faults.map { APIFault(status: $0.status, body: $0.body) }
     }
 
+    /// From now on the question who the bot is gets this answer; nil: the right one.
+    package func failBotInfo(_ fault: APIFault?) {
+        botInfoFault = fault
+    }
+
     package func failMessages(_ faults: [APIFault]) {
         messageFaults += faults
     }

@@ -14,6 +14,7 @@ extension LarkSimulator {
         }
         if path == ["bot", "v3", "info"] {
             await hangIfAsked(.botInfo)
+            if let botInfoFault { return .text(botInfoFault.body, status: botInfoFault.status) }
             let bot: [String: any Sendable] = ["open_id": app.botOpenID, "app_name": "Bot", "activate_status": 2]
             return Self.json(["code": 0, "msg": "ok", "bot": bot])
         }

@@ -71,6 +71,7 @@ package actor LarkSimulator {
     var endpointFaults: [EndpointFault] = []
     var upgradeFaults: [[String: String]] = []
     var messageFaults: [APIFault] = []
+    var botInfoFault: APIFault?
     var acksToLose = 0
     var hangingCalls: Set<Call> = []
     /// How many calls of a kind have hung so far.

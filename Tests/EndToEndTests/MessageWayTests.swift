@@ -119,6 +119,61 @@ struct MessageWayTests {
         await stage.end(worker, daemon)
     }
 
+    @Test("R3: while nobody knows who the bot is, a mention in a group is not lost: it comes again, and is answered")
+    func unknownIdentity() async throws {
+        let stage = try await Stage()
+        await stage.simulator.failBotInfo(APIFault(status: 500, body: "oops"))
+        let daemon = try await stage.start(stage.configuration())
+        let worker = try await stage.startWorker()
+        let mentions = [
+            await stage.say("one?", in: "oc_1", type: "group", mention: true),
+            await stage.say("two?", in: "oc_2", type: "group", mention: true),
+        ]
+        let silent = await stage.say("by the way", in: "oc_1", type: "group")
+        let direct = await stage.say("hello", in: "oc_p2p")
+        #expect(await stage.acked(silent, [200]))
+        #expect(await stage.acked(direct, [200]))
+        for mention in mentions {
+            let isRefused = await stage.simulator.wait(until: .after(.seconds(30))) { simulator in
+                let acks = simulator.states(of: mention).flatMap(\.acks)
+                return acks.count >= 2 && acks.allSatisfy { $0 == 500 }
+            }
+            #expect(isRefused)
+        }
+        #expect(try await stage.rows("SELECT reason FROM gateway.inbound_audit") == ["(not_addressed_in_group)"])
+        await stage.simulator.failBotInfo(nil)
+        let sent = await stage.sent(3)
+        #expect(Set(sent.map(\.content)) == Set(["one?", "two?", "hello"].map { "{\"text\":\"\($0)\"}" }))
+        for mention in mentions {
+            let isStored = await stage.simulator.wait(until: .after(.seconds(30))) { simulator in
+                simulator.states(of: mention).last?.acks.last == 200
+            }
+            #expect(isStored)
+        }
+        #expect(daemon.events("message.deferred").count == 1, "once, not per message")
+        #expect(daemon.events("bot_identity.unknown").count == 1, "once, not per attempt")
+        #expect(daemon.events("bot_identity.unknown").first?["level"].string == "warning")
+        #expect(try await stage.metrics(of: daemon).contains(#"lark_gateway_acks_total{code="500"}"#))
+        await stage.end(worker, daemon)
+    }
+
+    @Test("R3: an app that is told for good that it has no bot is one error, with what to do")
+    func noBot() async throws {
+        let stage = try await Stage()
+        await stage.simulator.failBotInfo(APIFault(status: 400, body: #"{"code":11205,"msg":"app do not have bot"}"#))
+        let daemon = try await stage.start(stage.configuration())
+        let mention = await stage.say("one?", type: "group", mention: true)
+        let isRefused = await stage.simulator.wait(until: .after(.seconds(30))) { simulator in
+            simulator.states(of: mention).flatMap(\.acks).count >= 2
+        }
+        #expect(isRefused)
+        #expect(await stage.simulator.states(of: mention).flatMap(\.acks).allSatisfy { $0 == 500 })
+        let errors = daemon.events("bot_identity.unknown")
+        #expect(errors.map { $0["level"].string } == ["error"])
+        #expect(errors.first?["hint"].string?.contains("turn on the bot ability") == true)
+        await stage.end(daemon)
+    }
+
     @Test("C3: two chats know nothing of each other's windows")
     func twoChats() async throws {
         let stage = try await Stage()

@@ -66,6 +66,20 @@ struct EventTests {
         #expect(message.content == (1...11).map { "@N\($0)" }.joined(separator: " "))
     }
 
+    @Test("R3: a group message that mentions somebody awaits the bot's identity while nothing is known; others do not")
+    func awaitsIdentity() throws {
+        let tom = "[" + mention("@_user_1", open: "ou_2", union: "on_2", name: "Tom") + "]"
+        let all = "[" + mention("@_all", open: "", union: "", name: "all") + "]"
+        let nobody = BotIdentity()
+        #expect(try message(payload(text: "@_user_1", chatType: "group", mentions: tom), bot: nobody).awaitsIdentity)
+        #expect(try !message(payload(text: "@_user_1", chatType: "p2p", mentions: tom), bot: nobody).awaitsIdentity)
+        #expect(try !message(payload(text: "hi", chatType: "group"), bot: nobody).awaitsIdentity)
+        #expect(try !message(payload(text: "@_all hi", chatType: "group", mentions: all), bot: nobody).awaitsIdentity)
+        for bot in [BotIdentity(openID: "ou_bot"), BotIdentity(unionID: "on_bot"), Self.bot] {
+            #expect(try !message(payload(text: "@_user_1", chatType: "group", mentions: tom), bot: bot).awaitsIdentity)
+        }
+    }
+
     @Test("B6, B7: with a known union_id only that counts; without, the open_id; neither: never; @all: no")
     func addressing() throws {
         let other = "[" + mention("@_user_1", open: "ou_bot", union: "on_other", name: "Other") + "]"

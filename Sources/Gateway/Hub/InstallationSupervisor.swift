@@ -23,6 +23,7 @@ actor InstallationSupervisor {
     private var policy = ReconnectPolicy()
     private var connection: LongConnection?
     private var isStopping = false
+    private var lastIdentityFailure: String?
 
     init(
         credentials: AppCredentials, lease: Lease, bot: BotIdentity, transport: any WebSocketTransport,
@@ -51,7 +52,7 @@ actor InstallationSupervisor {
     /// Until the task is cancelled.
     func run() async {
         await withDiscardingTaskGroup { group in
-            // Without the bot's identity a group's messages are not for us: the first time, know it before connecting.
+            // Without the bot's identity a group's messages can't be judged: the first time, know it before connecting.
             if !isIdentified, await !identify() { group.addTask { await self.keepIdentifying() } }
             await keepConnected()
             group.cancelAll()
@@ -165,19 +166,27 @@ actor InstallationSupervisor {
             // In turn with the handshakes: at a start, all bots ask.
             let found = try await handshakes.run(for: turn) { [api] in try await api.botIdentity() }
             bot.learn(found)
+            lastIdentityFailure = nil
             logger.log(.botIdentified(appID: credentials.appID, found))
             try await repository.saveBotIdentity(found, of: lease.installation)
         } catch {
-            if !Task.isCancelled { logger.log(.botIdentityUnknown(appID: credentials.appID, error)) }
+            guard !Task.isCancelled else { return false }
+            let event = LogEvent.botIdentityUnknown(appID: credentials.appID, error, isKnown: bot.identity.isKnown)
+            // What stays as it was is not said again with every attempt.
+            let kind = (error as? OpenAPIError)?.kind ?? "\(error)"
+            if kind != lastIdentityFailure { logger.log(event) }
+            lastIdentityFailure = kind
         }
         return isIdentified
     }
 
-    /// An app without the permission for the union_id never gets it; ask rarely.
+    /// While nothing is known, what was said to the bot in groups comes back again and again: ask soon. An app without the
+    /// permission for the union_id never gets it: ask rarely.
     private func keepIdentifying() async {
+        var backoff = Backoff(initial: .seconds(1), maximum: .seconds(30))
         while !Task.isCancelled {
-            let isUseful = bot.identity.openID != nil
-            try? await Task.sleep(for: isUseful ? .seconds(600) : .seconds(30))
+            let soon = max(backoff.next(), .milliseconds(200))
+            try? await Task.sleep(for: bot.identity.isKnown ? .seconds(600) : soon)
             if !Task.isCancelled, await identify() { return }
         }
     }

@@ -22,6 +22,13 @@ struct DeliveryReceiver: Sendable {
             return await acknowledge(.handled)
         }
         switch EventDecoder(appID: appID, bot: bot.identity).decode(delivery.payload) {
+        case .message(let message) where message.awaitsIdentity && message.fault == nil:
+            // Once per time without an identity, not once per message.
+            if bot.isFirstToWait() { logger.log(.messageDeferred(appID: appID)) }
+            metrics.add(to: .ingestFailures)
+            metrics.add(to: .acks, "500")
+            // Dropped it would never come again; stored it would be answered whoever was meant.
+            await acknowledge(.failed)
         case .message(let message):
             await dispatcher.receive(message, under: lease, acknowledge: acknowledge)
         case .ignored(let type):

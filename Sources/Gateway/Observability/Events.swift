@@ -163,12 +163,29 @@ extension LogEvent {
         ]
     }
 
-    static func botIdentityUnknown(appID: String, _ error: any Error) -> Self {
+    static func botIdentityUnknown(appID: String, _ error: any Error, isKnown: Bool) -> Self {
+        // A refused token has an error of its own (`installation.refused`).
+        let needsPerson = (error as? OpenAPIError).map { $0.call == "bot_info" && $0.remedy == .giveUp } ?? false
+        let hint =
+            if isKnown {
+                "what is known of the bot is used until this works"
+            } else if needsPerson {
+                "turn on the bot ability, and what the error names, in the developer console and publish; until then group messages that mention somebody are acked 500"
+            } else {
+                "group messages that mention somebody are acked 500, and come again, until this works"
+            }
+        return Self(
+            needsPerson ? .error : .warning, "bot_identity.unknown",
+            [("app_id", .text(appID)), ("error", .text("\(error)")), ("hint", .text(hint))])
+    }
+
+    static func messageDeferred(appID: String) -> Self {
         Self(
-            .warning, "bot_identity.unknown",
+            .warning, "message.deferred",
             [
-                ("app_id", .text(appID)), ("error", .text("\(error)")),
-                ("hint", .text("group messages are not recognised as meant for the bot until this works")),
+                ("app_id", .text(appID)),
+                ("reason", .text("it mentions somebody, and who the bot is is not known yet")),
+                ("hint", .text("acked 500: the platform delivers it again; see bot_identity.unknown")),
             ])
     }
 

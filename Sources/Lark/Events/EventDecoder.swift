@@ -67,6 +67,9 @@ package struct EventDecoder: Sendable {
 
         let mentions = body["mentions"].array.compactMap { Mention($0) }
         message.isAddressed = message.chatType == .p2p || mentions.contains { bot.isMentioned(by: $0) }
+        // The platform gives everybody no row; a row of that key would be nobody either.
+        message.awaitsIdentity =
+            message.chatType == .group && !bot.isKnown && mentions.contains { $0.key != "@_all" }
         let content = MessageContent(
             type: body["message_type"].string ?? "", content: body["content"].string ?? "", mentions: mentions, bot: bot
         )

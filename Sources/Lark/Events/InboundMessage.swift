@@ -26,6 +26,8 @@ package struct InboundMessage: Sendable, Equatable {
     package var sentAtMilliseconds: Int64?
     /// Meant for the bot: a p2p chat, or a group message that mentions it.
     package var isAddressed = false
+    /// A group message that mentions somebody while nobody knows who the bot is: whether it is addressed can't be told yet.
+    package var awaitsIdentity = false
     package var fault: Fault?
     /// What made it invalid, for the log; never the body.
     package var faultReason: String?
@@ -46,6 +48,8 @@ package struct BotIdentity: Sendable, Equatable {
         self.openID = openID
         self.unionID = unionID
     }
+
+    package var isKnown: Bool { openID != nil || unionID != nil }
 
     /// open_id is written for the app that receives an event, so with several bots in a group only the union_id tells
     /// which was meant: with a known union_id nothing else counts.

@@ -34,9 +34,14 @@ package struct OpenAPIClient: Sendable {
     }
 
     /// Who the bot is. The union_id needs a permission that an app may lack: then it stays unknown.
+    /// - Throws: `OpenAPIError`, `CancellationError`.
     package func botIdentity() async throws -> BotIdentity {
         let info = try await call("bot_info", "GET", "open-apis/bot/v3/info", for: .connecting)
-        guard let openID = info["bot"]["open_id"].string else { return BotIdentity() }
+        guard let openID = info["bot"]["open_id"].string, !openID.isEmpty else {
+            throw OpenAPIError(
+                call: "bot_info", code: 0, status: 200, message: "no open_id in the answer", logID: nil,
+                remedy: .retry(after: nil))
+        }
         let user = try? await call(
             "bot_user", "GET", "open-apis/contact/v3/users/\(openID)", query: ["user_id_type": "open_id"],
             for: .connecting)

@@ -28,6 +28,9 @@ package struct OpenAPIError: Error, Sendable, CustomStringConvertible {
     package let logID: String?
     package let remedy: Remedy
 
+    /// Without what differs each time.
+    package var kind: String { "\(call) \(code ?? -1) \(status ?? -1)" }
+
     package var description: String {
         var words = ["\(call):"]
         if let code { words.append("code \(code)") } else if let status { words.append("HTTP \(status)") }
