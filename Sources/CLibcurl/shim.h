@@ -24,6 +24,15 @@ typedef size_t (*lgw_curl_write)(char *bytes, size_t size, size_t count, void *c
 static inline CURLcode lgw_curl_set_write(CURL *easy, CURLoption option, lgw_curl_write callback) {
     return curl_easy_setopt(easy, option, callback);
 }
+static inline CURLcode lgw_curl_set_open_socket(CURL *easy, curl_opensocket_callback callback) {
+    return curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, callback);
+}
+// The address of the last connection; empty where there was none.
+static inline const char *lgw_curl_primary_ip(CURL *easy) {
+    char *address = 0;
+    curl_easy_getinfo(easy, CURLINFO_PRIMARY_IP, &address);
+    return address ? address : "";
+}
 static inline CURLcode lgw_curl_active_socket(CURL *easy, curl_socket_t *socket) {
     return curl_easy_getinfo(easy, CURLINFO_ACTIVESOCKET, socket);
 }

@@ -20,49 +20,59 @@ package struct ConnectionFailure: Error, Sendable, Equatable, CustomStringConver
     }
 
     package let host: String
+    /// The one that was tried last, where it says more than the host.
+    package let address: String?
     package let cause: Cause
     /// The library's, completed by ours.
     package let words: String
 
     package init(host: String, cause: Cause, words: String) {
         self.host = host
+        address = nil
         self.cause = cause
         self.words = words
     }
 
-    package var description: String { "no connection to \(host): \(words)" }
+    package var description: String { "no connection to \(host)\(address.map { " (\($0))" } ?? ""): \(words)" }
 
-    /// - Parameter proxy: the proxy that was to be used, without credentials.
+    /// Another address of the host might do.
+    var blamesTheAddress: Bool {
+        switch cause {
+        case .certificate, .tls, .proxy, .other: true
+        // Where one can't be connected to, libcurl has tried the others.
+        case .connect, .nameResolution, .caFile, .tooLarge: false
+        }
+    }
+
     /// - Parameter connectStatus: what a proxy answered to CONNECT; 0 where it did not.
-    init(code: CURLcode, words: String, host: String, proxy: String?, connectStatus: Int) {
+    init(code: CURLcode, words: String, route: Route, address: String?, connectStatus: Int) {
+        let isThroughProxy = route.proxy != nil
         let detail = words.isEmpty ? String(cString: curl_easy_strerror(code)) : words
-        let through = proxy.map { " (through the proxy \($0))" } ?? ""
+        let through = route.proxy.map { " (through the proxy \($0.address))" } ?? ""
+        host = route.host
+        self.address = route.telling(address)
         switch code {
         case CURLE_COULDNT_RESOLVE_HOST:
-            self.init(host: host, cause: .nameResolution, words: detail + through)
+            (cause, self.words) = (.nameResolution, detail + through)
         case CURLE_COULDNT_RESOLVE_PROXY, CURLE_PROXY:
-            self.init(host: host, cause: .proxy, words: detail + through)
-        case _ where proxy != nil && connectStatus == 407:
-            self.init(
-                host: host, cause: .proxy, words: "the proxy wants a user and password, or refuses them (407)" + through
-            )
-        case _ where proxy != nil && connectStatus >= 300:
-            self.init(
-                host: host, cause: .proxy, words: "the proxy refused to connect (\(connectStatus))" + through)
+            (cause, self.words) = (.proxy, detail + through)
+        case _ where isThroughProxy && connectStatus == 407:
+            (cause, self.words) = (.proxy, "the proxy wants a user and password, or refuses them (407)" + through)
+        case _ where isThroughProxy && connectStatus >= 300:
+            (cause, self.words) = (.proxy, "the proxy refused to connect (\(connectStatus))" + through)
         case CURLE_COULDNT_CONNECT:
-            self.init(host: host, cause: .connect, words: detail + through)
+            (cause, self.words) = (.connect, detail + through)
         case CURLE_PEER_FAILED_VERIFICATION:
             let problem = detail.droppingPrefix("SSL certificate problem: ").droppingPrefix("SSL: ")
-            self.init(
-                host: host, cause: .certificate, words: "the certificate is refused: \(problem)" + through)
+            (cause, self.words) = (.certificate, "the certificate is refused: \(problem)" + through)
         case CURLE_SSL_CACERT_BADFILE:
-            self.init(host: host, cause: .caFile, words: detail)
+            (cause, self.words) = (.caFile, detail)
         case CURLE_SSL_CONNECT_ERROR:
-            self.init(host: host, cause: .tls, words: detail + through)
+            (cause, self.words) = (.tls, detail + through)
         case CURLE_FILESIZE_EXCEEDED, CURLE_WRITE_ERROR:
-            self.init(host: host, cause: .tooLarge, words: "the answer is too large")
+            (cause, self.words) = (.tooLarge, "the answer is too large")
         default:
-            self.init(host: host, cause: .other, words: detail + through)
+            (cause, self.words) = (.other, detail + through)
         }
     }
 }

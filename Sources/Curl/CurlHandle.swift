@@ -52,13 +52,15 @@ final class CurlHandle: Sendable {
         _ = lgw_curl_set_pointer(pointer, CURLOPT_RESOLVE, addresses)
     }
 
-    /// Does what the handle is set up for, on a thread of its own, until `deadline`.
+    /// Does what the handle is set up for, on a thread of its own, until `deadline`. Of several addresses those that failed
+    /// come last.
+    /// - Returns: the address that was connected to.
     /// - Throws: `ConnectionFailure`, `DeadlineExceeded`, `CancellationError` (within a second).
-    func perform(host: String, proxy: Proxy?, deadline: Deadline) async throws {
+    func perform(_ route: Route, _ addresses: AddressMemory, deadline: Deadline) async throws -> String? {
         let cancellation = Cancellation()
         return try await withTaskCancellationHandler {
             // The caller bounds how many at a time.
-            try await BlockingCall.run { Result { try self.performBlocking(host, proxy, cancellation, deadline) } }
+            try await BlockingCall.run { Result { try self.performBlocking(route, addresses, cancellation, deadline) } }
                 .get()
         } onCancel: {
             cancellation.isCancelled.store(true, ordering: .relaxed)
@@ -66,13 +68,44 @@ final class CurlHandle: Sendable {
     }
 
     private func performBlocking(
-        _ host: String, _ proxy: Proxy?, _ cancellation: Cancellation, _ deadline: Deadline
-    ) throws {
+        _ route: Route, _ addresses: AddressMemory, _ cancellation: Cancellation, _ deadline: Deadline
+    ) throws -> String? {
+        var attempt = try attempt(route, avoiding: addresses.avoided(of: route), cancellation, deadline)
+        if attempt.code == CURLE_COULDNT_CONNECT, attempt.hasAvoided {
+            // All others are worse.
+            addresses.forget(route)
+            attempt = try self.attempt(route, avoiding: [], cancellation, deadline)
+        }
+        switch attempt.code {
+        case CURLE_OK: return attempt.address
+        case CURLE_ABORTED_BY_CALLBACK: throw CancellationError()
+        case CURLE_OPERATION_TIMEDOUT:
+            addresses.failed(attempt.address, of: route)
+            throw DeadlineExceeded(operation: "reaching \(route.words(attempt.address))")
+        default:
+            let failure = ConnectionFailure(
+                code: attempt.code, words: attempt.words, route: route, address: attempt.address,
+                connectStatus: lgw_curl_connect_status(pointer))
+            if failure.blamesTheAddress { addresses.failed(attempt.address, of: route) }
+            throw failure
+        }
+    }
+
+    private struct Attempt {
+        let code: CURLcode
+        let words: String
+        let address: String?
+        let hasAvoided: Bool
+    }
+
+    private func attempt(
+        _ route: Route, avoiding avoided: Set<String>, _ cancellation: Cancellation, _ deadline: Deadline
+    ) throws -> Attempt {
         let milliseconds = deadline.remaining.milliseconds
-        let operation = "reaching \(host)"
-        guard milliseconds > 0 else { throw DeadlineExceeded(operation: operation) }
+        guard milliseconds > 0 else { throw DeadlineExceeded(operation: "reaching \(route.host)") }
         set(CURLOPT_TIMEOUT_MS, Int(milliseconds))
         set(CURLOPT_CONNECTTIMEOUT_MS, Int(milliseconds))
+        let dialling = Dialling(avoiding: avoided)
         set(CURLOPT_NOPROGRESS, 0)
         _ = lgw_curl_set_pointer(pointer, CURLOPT_XFERINFODATA, Unmanaged.passUnretained(cancellation).toOpaque())
         _ = lgw_curl_set_progress(pointer) { context, _, _, _, _ in
@@ -84,19 +117,16 @@ final class CurlHandle: Sendable {
             buffer.initialize(repeating: 0)
             _ = lgw_curl_set_pointer(pointer, CURLOPT_ERRORBUFFER, buffer.baseAddress)
             defer { _ = lgw_curl_set_pointer(pointer, CURLOPT_ERRORBUFFER, nil) }
-            let code = withExtendedLifetime(cancellation) { curl_easy_perform(pointer) }
+            let code = withExtendedLifetime(cancellation) {
+                dialling.withSockets(of: pointer) { curl_easy_perform(pointer) }
+            }
             return (code, buffer.baseAddress.map { String(cString: $0) } ?? "")
         }
         set(CURLOPT_NOPROGRESS, 1)
         _ = lgw_curl_set_pointer(pointer, CURLOPT_XFERINFODATA, nil)
-        switch code {
-        case CURLE_OK: return
-        case CURLE_ABORTED_BY_CALLBACK: throw CancellationError()
-        case CURLE_OPERATION_TIMEDOUT: throw DeadlineExceeded(operation: operation)
-        default:
-            throw ConnectionFailure(
-                code: code, words: words, host: host, proxy: proxy?.address,
-                connectStatus: lgw_curl_connect_status(pointer))
-        }
+        let connected = String(cString: lgw_curl_primary_ip(pointer))
+        return Attempt(
+            code: code, words: words, address: connected.isEmpty ? dialling.lastAddress : connected,
+            hasAvoided: dialling.refusals > 0)
     }
 }

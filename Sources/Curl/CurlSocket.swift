@@ -5,6 +5,8 @@ import CLibcurl
 /// (CURLOPT_CONNECT_ONLY). Used by one task at a time: its owner is an actor.
 package struct CurlSocket: Sendable {
     private let handle: CurlHandle
+    /// The address that is connected to.
+    package let address: String?
     /// Becomes readable and writable; not to be read, written or closed.
     package let descriptor: Int32
 
@@ -24,9 +26,10 @@ package struct CurlSocket: Sendable {
     /// - Parameter url: http or https, without a path; its host alone stands in errors.
     /// - Throws: `ConnectionFailure`, `DeadlineExceeded`, `CancellationError`.
     package static func connect(
-        to url: String, host: String, isSecure: Bool, settings: NetworkSettings, deadline: Deadline
+        to url: String, route: Route, isSecure: Bool, settings: NetworkSettings, addresses: AddressMemory,
+        deadline: Deadline
     ) async throws -> CurlSocket {
-        let handle = try CurlHandle(host: host)
+        let handle = try CurlHandle(host: route.host)
         settings.apply(to: handle, isSecure: isSecure)
         handle.set(CURLOPT_URL, url)
         handle.set(CURLOPT_CONNECT_ONLY, 1)
@@ -36,13 +39,12 @@ package struct CurlSocket: Sendable {
         handle.set(CURLOPT_SSL_ENABLE_ALPN, 0)
         // Its own buffer is of no use to us: `receive` reads into ours.
         handle.set(CURLOPT_BUFFERSIZE, 1024)
-        let proxy = isSecure ? settings.proxies.https : settings.proxies.http
-        try await handle.perform(host: host, proxy: proxy, deadline: deadline)
+        let address = try await handle.perform(route, addresses, deadline: deadline)
         var descriptor: curl_socket_t = -1
         guard lgw_curl_active_socket(handle.pointer, &descriptor) == CURLE_OK, descriptor >= 0 else {
-            throw ConnectionFailure(host: host, cause: .other, words: "the connection ended at once")
+            throw ConnectionFailure(host: route.host, cause: .other, words: "the connection ended at once")
         }
-        return CurlSocket(handle: handle, descriptor: descriptor)
+        return CurlSocket(handle: handle, address: address, descriptor: descriptor)
     }
 
     package func receive(into buffer: UnsafeMutableRawBufferPointer) -> Received {

@@ -32,6 +32,7 @@ package final class HTTPExchange: Sendable {
     private let settings: NetworkSettings
     private let timeout: Duration
     private let limits = RequestLimits()
+    private let addresses = AddressMemory()
     private let observe: @Sendable (Outcome) -> Void
     /// Handles with their connections. Each is in here or in use.
     private let idle = Mutex<[CurlHandle]>([])
@@ -99,6 +100,7 @@ package final class HTTPExchange: Sendable {
     private func perform(_ request: Request, until deadline: Deadline) async throws -> Answer {
         let host = request.url.host ?? "?"
         let isSecure = request.url.scheme?.lowercased() == "https"
+        let route = Route(to: host, isSecure: isSecure, settings: settings)
         let handle = try idle.withLock { $0.popLast() } ?? CurlHandle(host: host)
         // Keeps the connections.
         curl_easy_reset(handle.pointer)
@@ -119,9 +121,9 @@ package final class HTTPExchange: Sendable {
         _ = lgw_curl_set_pointer(handle.pointer, CURLOPT_HTTPHEADER, lines.list)
         let received = ReceivedAnswer(maxBodyBytes: Self.maxBodyBytes)
         received.collect(from: handle)
-        let proxy = isSecure ? settings.proxies.https : settings.proxies.http
         // A handle that fails is not kept: what is left of its connection is of no use.
-        try await handle.perform(host: host, proxy: proxy, deadline: deadline)
+        let address = try await handle.perform(route, addresses, deadline: deadline)
+        addresses.answered(address, of: route)
         withExtendedLifetime(lines) {}
         let answer = received.answer(status: lgw_curl_status(handle.pointer))
         idle.withLock { if $0.count < Self.maxIdle { $0.append(handle) } }

@@ -7,6 +7,7 @@ import Foundation
 package struct CurlTransport: WebSocketTransport {
     package let name = "libcurl"
     private let network: NetworkSettings
+    private let addresses = AddressMemory()
 
     package init(network: NetworkSettings = NetworkSettings()) {
         self.network = network
@@ -16,20 +17,25 @@ package struct CurlTransport: WebSocketTransport {
         to url: URL, options: WebSocketOptions, deadline: Deadline
     ) async throws -> any WebSocketConnection {
         let target = try WebSocketTarget(url)
+        let route = Route(to: target.host, isSecure: target.isSecure, settings: network)
         let socket: CurlSocket
         do {
             socket = try await CurlSocket.connect(
-                to: target.connectURL, host: target.host, isSecure: target.isSecure, settings: network,
-                deadline: deadline)
+                to: target.connectURL, route: route, isSecure: target.isSecure, settings: network,
+                addresses: addresses, deadline: deadline)
         } catch let error as ConnectionFailure {
             throw WebSocketError.unreachable(error)
         }
         let connection = CurlWebSocketConnection(socket: socket, options: options)
         do {
-            try await connection.shakeHands(target, deadline: deadline)
+            try await connection.shakeHands(target, at: route.words(socket.address), deadline: deadline)
+            addresses.answered(socket.address, of: route)
             return connection
         } catch {
             await connection.abort()
+            // Who refuses has answered.
+            let isAnswer = (error as? HandshakeError).map { $0.status > 0 } ?? (error is CancellationError)
+            if !isAnswer { addresses.failed(socket.address, of: route) }
             throw error
         }
     }

@@ -35,13 +35,14 @@ actor CurlWebSocketConnection: WebSocketConnection {
         machine = WebSocketProtocol(role: .client, limits: options.limits)
     }
 
-    func shakeHands(_ target: WebSocketTarget, deadline: Deadline) async throws {
+    /// - Parameter place: the host and its address, for messages.
+    func shakeHands(_ target: WebSocketTarget, at place: String, deadline: Deadline) async throws {
         let key = Handshake.makeKey()
         queued = Handshake.request(
             target: target.requestTarget, host: target.hostHeader, key: key, userAgent: options.userAgent)
         await flush()
         if let end { throw end }
-        let operation = "the WebSocket handshake with \(target.host)"
+        let operation = "the WebSocket handshake with \(place)"
         var parser = Handshake.ResponseParser(key: key)
         while true {
             // Also where bytes trickle in without end, and never have to be waited for.
@@ -62,7 +63,7 @@ actor CurlWebSocketConnection: WebSocketConnection {
                 case .invalidated: throw WebSocketError.ended
                 }
             case .endOfStream:
-                throw WebSocketError.lost("the server hung up during the handshake")
+                throw WebSocketError.lost("\(place) hung up during the handshake")
             }
         }
     }

@@ -114,6 +114,23 @@ struct HTTPExchangeTests {
         #expect(words["waiting for a turn to reach 127.0.0.1: no answer in time"] ?? 0 > 0, "\(words)")
     }
 
+    @Test("R6: of a name's addresses the first is silent: it is named, and the next request goes to another")
+    func silentAddress() async throws {
+        let silent = try RawServer { peer in while !peer.read().isEmpty {} }
+        let good = try RawServer(address: 0x7F00_0002, port: silent.port) { peer in
+            _ = peer.readHead()
+            peer.write(Array("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok".utf8))
+        }
+        var network = NetworkSettings()
+        network.addresses = ["two.example:\(silent.port):127.0.0.1,127.0.0.2"]
+        let exchange = HTTPExchange(settings: network, timeout: .seconds(2))
+        let url = try #require(URL(string: "http://two.example:\(silent.port)/"))
+        let error = await #expect(throws: DeadlineExceeded.self) { try await exchange.send("GET", url) }
+        #expect(error?.operation == "reaching two.example (127.0.0.1)")
+        for _ in 0..<3 { #expect(try await exchange.send("GET", url).body == Data("ok".utf8)) }
+        withExtendedLifetime(good) {}
+    }
+
     @Test("an answer that breaks off is a failure, not a short body")
     func brokenOff() async throws {
         let server = try RawServer { peer in

@@ -49,9 +49,11 @@ package final class RawServer: Sendable {
     package let port: Int
     private let descriptor: Int32
 
+    /// - Parameter address: of IPv4, on loopback.
     /// - Parameter accepts: false: nobody accepts; with a backlog of 0, the second connection hangs in its SYN.
     package init(
-        isIPv6: Bool = false, port wanted: Int = 0, backlog: Int32 = 64, accepts: Bool = true,
+        isIPv6: Bool = false, address: UInt32 = 0x7F00_0001, port wanted: Int = 0, backlog: Int32 = 64,
+        accepts: Bool = true,
         _ behave: @escaping @Sendable (Peer) -> Void = { _ in }
     ) throws {
         let family = isIPv6 ? AF_INET6 : AF_INET
@@ -70,7 +72,7 @@ package final class RawServer: Sendable {
                 }
             } else {
                 pointer.withMemoryRebound(to: sockaddr_in.self, capacity: 1) {
-                    $0.pointee.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
+                    $0.pointee.sin_addr.s_addr = address.bigEndian
                     $0.pointee.sin_port = in_port_t(wanted).bigEndian
                 }
             }

@@ -96,6 +96,61 @@ struct LyingNetworkTests {
         withExtendedLifetime(silent) {}
     }
 
+    /// A good peer at another address of loopback, on the port of one that accepts and is silent.
+    private func goodPeer(address: UInt32, port: Int) throws -> RawServer {
+        try RawServer(address: address, port: port) { peer in
+            peer.write(WebSocketPeer.upgradeAnswer(to: peer.readHead()))
+            while !peer.read().isEmpty {}
+        }
+    }
+
+    @Test(
+        "R6: of a name's addresses the first accepts and is silent: it is named, and the next attempt begins with another",
+        arguments: [("ws", "the WebSocket handshake with"), ("wss", "reaching")])
+    func silentAddress(scheme: String, words: String) async throws {
+        let silent = try RawServer { peer in while !peer.read().isEmpty {} }
+        let good = try goodPeer(address: 0x7F00_0002, port: silent.port)
+        var network = NetworkSettings()
+        network.addresses = ["two.example:\(silent.port):127.0.0.1,127.0.0.2"]
+        let transport = CurlTransport(network: network)
+        let url = try WebSocketPeer.url(silent.port, scheme: scheme, host: "two.example")
+        func attempt(_ limit: Duration) async throws -> any WebSocketConnection {
+            try await transport.connect(to: url, options: WebSocketOptions(), deadline: .after(limit))
+        }
+        let error = await #expect(throws: DeadlineExceeded.self) { try await attempt(.milliseconds(300)) }
+        #expect(error?.description == "\(words) two.example (127.0.0.1): no answer in time")
+        guard scheme == "ws" else {
+            // Nor does the second one speak TLS; then the first one's turn has come again.
+            for address in ["127.0.0.2", "127.0.0.1"] {
+                let next = await #expect(throws: DeadlineExceeded.self) { try await attempt(.milliseconds(300)) }
+                #expect(next?.operation == "reaching two.example (\(address))")
+            }
+            return withExtendedLifetime(good) {}
+        }
+        for _ in 0..<2 { await (try attempt(.seconds(20))).close(.normal, reason: "") }
+        withExtendedLifetime(good) {}
+    }
+
+    @Test("R6: an address that hangs up in the handshake, or has only one, is tried again in its turn")
+    func hangUp() async throws {
+        let connections = Recorder<Int>()
+        let rude = try RawServer { peer in
+            connections.record(1)
+            _ = peer.readHead()
+        }
+        var network = NetworkSettings()
+        network.addresses = ["one.example:\(rude.port):127.0.0.1"]
+        let transport = CurlTransport(network: network)
+        let url = try WebSocketPeer.url(rude.port, host: "one.example")
+        for _ in 0..<3 {
+            let error = await #expect(throws: WebSocketError.self) {
+                try await transport.connect(to: url, options: WebSocketOptions(), deadline: .after(.seconds(20)))
+            }
+            #expect("\(String(describing: error))".contains("one.example (127.0.0.1) hung up during the handshake"))
+        }
+        #expect(connections.all.count == 3)
+    }
+
     @Test("messages in many tiny pieces arrive whole")
     func tinyPieces() async throws {
         let payloads = (0..<50).map { [UInt8](repeating: UInt8($0), count: $0 * 7) }

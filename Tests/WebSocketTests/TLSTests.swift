@@ -79,7 +79,7 @@ struct TLSTests {
             #expect(failure.cause == .certificate)
             #expect(
                 failure.description.contains(
-                    "no connection to localhost: the certificate is refused: unable to get local issuer"))
+                    "no connection to localhost (127.0.0.1): the certificate is refused: unable to get local issuer"))
         }
         let failure = try #require(try await outcome(certificates.unknownAuthority, caFile: certificates.authority))
         #expect(failure.cause == .certificate)
