@@ -54,11 +54,13 @@ package struct OpenAPIError: Error, Sendable, CustomStringConvertible {
     /// The app's calls of the month.
     private var isQuotaUsedUp: Bool { code == Self.quotaUsedUp }
     private static let quotaUsedUp = 99_991_403
+    /// "app do not have bot": of the bot's own calls.
+    private static let botIsOff = 11_205
 
     /// The refusal is about the chat or the app: nothing else can be said there either.
     package var closesChat: Bool {
         switch code {
-        case 230_002, 230_006, 230_013, 230_018, 230_035, 10_003, 10_014: true
+        case 230_002, 230_006, Self.botIsOff, 230_013, 230_018, 230_035, 10_003, 10_014: true
         default: isMissingPermission
         }
     }
@@ -78,7 +80,7 @@ package struct OpenAPIError: Error, Sendable, CustomStringConvertible {
         case 230_071, 230_072: .sendToChat(evenFromTopic: true)
         case 230_011, 230_019, 230_050, 230_110, 230_111, 231_003: .sendToChat(evenFromTopic: false)
         case 99_991_672, 230_027, 99_991_679, 230_002, 230_006, 230_013, 230_018, 230_035, 230_022, 230_028, 10_003,
-            10_014:
+            10_014, botIsOff:
             .giveUp
         case .some: status == 429 ? .retry(after: retryAfter) : .retrySomeTimes(after: retryAfter)
         case nil: .retry(after: retryAfter)
@@ -91,7 +93,7 @@ package struct OpenAPIError: Error, Sendable, CustomStringConvertible {
         case 99_991_672, 230_027, 99_991_679:
             "the app lacks a permission: grant it in the developer console and publish"
         case 230_002: "the bot is not in the chat"
-        case 230_006: "the bot ability is off: turn it on in the developer console and publish"
+        case 230_006, botIsOff: "the bot ability is off: turn it on in the developer console and publish"
         case 230_013: "this person is outside the app's availability"
         case 230_018, 230_035: "the bot may not speak in this chat"
         case 230_022, 230_028: "refused by the content check of the platform or the tenant"
