@@ -49,9 +49,10 @@ package final class AsyncEvent: Sendable {
 
     /// Returns when the event is set, after `limit`, or when the task is cancelled.
     package func wait(atMost limit: Duration) async {
+        let deadline = Deadline.after(limit)
         await withTaskGroup(of: Void.self) { group in
             group.addTask { await self.wait() }
-            group.addTask { try? await Task.sleep(for: limit) }
+            group.addTask { await Alarm.wait(until: deadline) }
             await group.next()
             group.cancelAll()
         }

@@ -64,7 +64,7 @@ package enum ChildProcess {
 
         await withTaskGroup(of: Void.self) { group in
             group.addTask { await ended.wait() }
-            group.addTask { try? await ContinuousClock().sleep(until: deadline.instant, tolerance: nil) }
+            group.addTask { await Alarm.wait(until: deadline) }
             await group.next()
             group.cancelAll()
         }

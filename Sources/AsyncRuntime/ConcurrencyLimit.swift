@@ -87,8 +87,8 @@ package final class ConcurrencyLimit: Sendable {
         }
         let timer = deadline.map { deadline in
             Task {
-                try await ContinuousClock().sleep(until: deadline.instant, tolerance: nil)
-                self.giveUp(ticket, .deadlineExceeded)
+                await Alarm.wait(until: deadline)
+                if !Task.isCancelled { self.giveUp(ticket, .deadlineExceeded) }
             }
         }
         defer { timer?.cancel() }

@@ -38,7 +38,8 @@ package func withDeadline<T: Sendable>(
         defer { group.cancelAll() }
         group.addTask { try await body() }
         group.addTask {
-            try await ContinuousClock().sleep(until: deadline.instant, tolerance: nil)
+            await Alarm.wait(until: deadline)
+            try Task.checkCancellation()
             throw DeadlineExceeded(operation: operation)
         }
         guard let first = try await group.next() else { throw CancellationError() }

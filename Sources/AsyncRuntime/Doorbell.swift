@@ -25,9 +25,10 @@ package final class Doorbell: Sendable {
 
     /// Waits for a ring, `timeout` at most, or the task's cancellation. One waiter at a time.
     package func wait(atMost timeout: Duration) async {
+        let deadline = Deadline.after(timeout)
         await withTaskGroup(of: Void.self) { group in
             group.addTask { await self.wait() }
-            group.addTask { try? await Task.sleep(for: timeout) }
+            group.addTask { await Alarm.wait(until: deadline) }
             await group.next()
             group.cancelAll()
         }

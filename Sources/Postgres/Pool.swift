@@ -106,8 +106,8 @@ package actor Pool {
         nextWaiter += 1
         let id = nextWaiter
         let timer = Task {
-            try await ContinuousClock().sleep(until: deadline.instant, tolerance: nil)
-            self.giveUp(id)
+            await Alarm.wait(until: deadline)
+            if !Task.isCancelled { self.giveUp(id) }
         }
         defer { timer.cancel() }
         let lease: Lease? = await withTaskCancellationHandler {

@@ -138,7 +138,8 @@ struct Worker: Sendable {
         let isLost = AsyncEvent()
         let extending = Task {
             while !Task.isCancelled {
-                try await Task.sleep(for: lease / 3)
+                await Alarm.wait(until: .after(lease / 3))
+                guard !Task.isCancelled else { return }
                 do {
                     try await repository.extendTask(task.id, worker: name)
                 } catch PostgresError.statement(let error) where error.sqlState == Repository.lostClaim {
