@@ -66,6 +66,17 @@ struct WaitingTests {
         await event.wait()
     }
 
+    @Test("an alarm rings at its time, at once when that has passed, and lets a cancelled task go")
+    func alarm() async throws {
+        let deadline = Deadline.after(.milliseconds(20))
+        await Alarm.wait(until: deadline)
+        #expect(deadline.hasPassed)
+        await Alarm.wait(until: .after(.seconds(-5)))
+        let sleeper = Task { await Alarm.wait(until: .after(.seconds(3600))) }
+        sleeper.cancel()
+        await sleeper.value
+    }
+
     @Test("a deadline cancels the body and says what was waited for")
     func deadline() async throws {
         let error = await #expect(throws: DeadlineExceeded.self) {
