@@ -69,7 +69,8 @@ let package = Package(
         .testTarget(
             name: "HTTPServerTests", dependencies: ["AsyncRuntime", "Curl", "HTTPServer", "TestSupport"]),
         .testTarget(
-            name: "LarkTests", dependencies: ["Curl", "Lark", "LarkSimulator", "AsyncRuntime"], exclude: ["Fixtures"]),
+            name: "LarkTests", dependencies: ["Curl", "Lark", "LarkSimulator", "AsyncRuntime", "TestSupport"],
+            exclude: ["Fixtures"]),
         .testTarget(
             name: "GatewayTests",
             dependencies: [
@@ -78,7 +79,7 @@ let package = Package(
         .testTarget(name: "FuzzTargetsTests", dependencies: ["FuzzTargets"], exclude: ["Corpus", "Regressions"]),
         .testTarget(
             name: "LarkGatewayTests",
-            dependencies: ["lark-gateway", "Configuration", "Gateway", "TestSupport", "WebSocket"]),
+            dependencies: ["lark-gateway", "Configuration", "Gateway", "Lark", "TestSupport", "WebSocket"]),
         .testTarget(
             name: "EndToEndTests",
             dependencies: [

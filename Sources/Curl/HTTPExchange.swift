@@ -189,8 +189,12 @@ private final class ReceivedAnswer: Sendable {
         state.withLock { state in
             // The answer before was an interim one.
             if line.hasPrefix("HTTP/") { state.headers = [:] }
-            guard let colon = line.firstIndex(of: ":") else { return }
-            let value = line[line.index(after: colon)...].trimmingCharacters(in: .whitespacesAndNewlines)
+            // By bytes, and no name without a bound: what Swift's strings compare or hash takes the square of combining
+            // marks in a row.
+            guard let colon = line.utf8.firstIndex(of: UInt8(ascii: ":")),
+                line.utf8.distance(from: line.startIndex, to: colon) <= 256
+            else { return }
+            let value = line[line.utf8.index(after: colon)...].trimmingCharacters(in: .whitespacesAndNewlines)
             state.headers[line[..<colon].lowercased()] = value
         }
     }

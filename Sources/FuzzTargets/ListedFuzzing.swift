@@ -10,7 +10,7 @@ enum ListedFuzzing {
         asked.threadID = listed.first?.threadID ?? ""
         asked.sentAtMilliseconds = listed.map(\.sentAtMilliseconds).max()
         let selected = GroupContext.select(listed, before: asked)
-        precondition(selected.allSatisfy { $0.threadID == asked.threadID }, "a topic leaks into another")
+        precondition(selected.allSatisfy { $0.message.threadID == asked.threadID }, "a topic leaks into another")
         precondition(selected.count <= GroupContext.mostMessages)
         precondition(listed.allSatisfy { $0.messageID.utf8.count <= 256 && $0.sender.utf8.count <= 256 })
         let context = GroupContext.json(selected)

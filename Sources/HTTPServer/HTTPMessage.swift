@@ -1,10 +1,10 @@
 /// A request, whole.
 package struct HTTPRequest: Sendable {
     package let method: String
-    /// Without the query.
+    /// Without the query; at most 2,048 bytes.
     package let path: String
     package let query: [String: String]
-    /// Names in lower case.
+    /// Names in lower case; without those of over 256 bytes, as in `query`.
     package let headers: [String: String]
     package let body: [UInt8]
     /// The peer's IPv4 address; of a proxy, where there is one.

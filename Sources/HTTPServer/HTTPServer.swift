@@ -54,6 +54,10 @@ package final class HTTPServer: Sendable {
 
     private static let connectionTimeoutSeconds: UInt32 = 60
     private static let maxConnections: UInt32 = 4096
+    /// Methods, paths and names of headers are compared and hashed; for Swift's strings that takes the square of combining
+    /// marks in a row. libmicrohttpd's own bound is 32 KiB for the whole head.
+    fileprivate static let maxPathBytes = 2_048
+    fileprivate static let maxNameBytes = 256
 
     /// Listens at once.
     /// - Parameter host: an IPv4 address.
@@ -162,11 +166,14 @@ private func handleAccess(
     }
     if let response { return queue(response, on: connection, shared) }
     if isTooLarge { return queue(.text("too large\n", status: 413), on: connection, shared) }
+    guard strlen(url) <= HTTPServer.maxPathBytes else {
+        return queue(.text("the path is too long\n", status: 414), on: connection, shared)
+    }
     guard !isHandled else { return lgw_http_yes }
     guard shared.begin() else { return queue(.text("stopping\n", status: 503), on: connection, shared) }
     request.state.withLock { $0.isUnderWay = true }
     let parsed = HTTPRequest(
-        method: String(cString: method), path: String(cString: url),
+        method: strlen(method) <= HTTPServer.maxNameBytes ? String(cString: method) : "", path: String(cString: url),
         query: values(of: connection, lgw_http_arguments, lowercaseKeys: false),
         headers: values(of: connection, lgw_http_headers, lowercaseKeys: true), body: body,
         clientAddress: address(of: connection))
@@ -203,7 +210,7 @@ private func values(of connection: OpaquePointer, _ kind: MHD_ValueKind, lowerca
     MHD_get_connection_values(
         connection, kind,
         { context, _, key, value in
-            guard let context, let key else { return lgw_http_yes }
+            guard let context, let key, strlen(key) <= HTTPServer.maxNameBytes else { return lgw_http_yes }
             let collected = Unmanaged<Collected>.fromOpaque(context).takeUnretainedValue()
             collected.values[String(cString: key)] = value.map { String(cString: $0) } ?? ""
             return lgw_http_yes

@@ -1,9 +1,12 @@
 import CJansson
 
 /// JSON from outside, read leniently: what is missing or of another type is `nil`, never an error.
-package struct JSONValue {
+///
+/// `@unchecked Sendable`: nothing changes the document after it is parsed. What is called here only reads it, and jansson
+/// counts references only where somebody asks it to; ours are counted by Swift, and the last one frees it.
+package struct JSONValue: @unchecked Sendable {
     /// One parsed text; every value of it keeps it alive.
-    private final class Document {
+    private final class Document: @unchecked Sendable {
         let root: UnsafeMutablePointer<json_t>
 
         init(owning root: UnsafeMutablePointer<json_t>) {
@@ -64,6 +67,15 @@ package struct JSONValue {
         return String(decoding: bytes, as: UTF8.self)
     }
 
+    /// A string of up to 256 bytes, such as an id, a name or a type: what is longer is none that we know. Words are
+    /// compared and hashed; for Swift's strings that takes the square of combining marks in a row.
+    package var word: String? {
+        guard let node, json_string_length(node) <= Self.maxWordBytes else { return nil }
+        return string
+    }
+
+    package static let maxWordBytes = 256
+
     package var boolean: Bool? {
         guard let node else { return nil }
         return switch lgw_json_type(node) {
@@ -78,6 +90,7 @@ package struct JSONValue {
         return (0..<json_array_size(node)).map { JSONValue(document, json_array_get(node, $0)) }
     }
 
+    /// Of an object, in the order of their bytes.
     package var keys: [String] {
         var keys: [String] = []
         var position = node.flatMap { json_object_iter($0) }
@@ -85,7 +98,7 @@ package struct JSONValue {
             keys.append(String(cString: json_object_iter_key(current)))
             position = json_object_iter_next(node, current)
         }
-        return keys.sorted()
+        return keys.sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
     }
 
     /// A number, or a string of digits: the platform writes times as either.

@@ -24,6 +24,8 @@ package struct SimulatedMessage: Sendable {
     package var content: String
     package var messageID: String
     package var mentionsBot: Bool
+    /// Other people who are mentioned, by name; their keys are `@_user_2`, `@_user_3` and so on.
+    package var mentionedNames: [String] = []
     package var senderType = "user"
 
     package init(

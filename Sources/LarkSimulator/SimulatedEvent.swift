@@ -9,10 +9,16 @@ package enum SimulatedEvent {
             "chat_type": message.chatType, "message_type": message.messageType, "content": message.content,
         ]
         if let thread = message.threadID { body["thread_id"] = thread }
+        var mentions: [[String: Any]] = []
         if message.mentionsBot {
             let id = ["open_id": app.botOpenID, "union_id": app.botUnionID, "user_id": ""]
-            body["mentions"] = [["key": "@_user_1", "id": id, "name": "Bot", "tenant_key": "t1"] as [String: Any]]
+            mentions.append(["key": "@_user_1", "id": id, "name": "Bot", "tenant_key": "t1"])
         }
+        for (index, name) in message.mentionedNames.enumerated() {
+            let id = ["open_id": "ou_mentioned_\(index)", "union_id": "on_mentioned_\(index)", "user_id": ""]
+            mentions.append(["key": "@_user_\(index + 2)", "id": id, "name": name, "tenant_key": "t1"])
+        }
+        if !mentions.isEmpty { body["mentions"] = mentions }
         let sender: [String: Any] = [
             "sender_id": ["open_id": message.sender, "union_id": "on_\(message.sender)", "user_id": NSNull()],
             "sender_type": message.senderType, "tenant_key": "t1",

@@ -53,6 +53,68 @@ struct BadInputTests {
         await stage.end(daemon)
     }
 
+    /// An ack that does not come for so long belongs to a daemon that stands still; not to one on a slow machine.
+    private static var patient: LarkSimulator.Timing {
+        var timing = Stage.quick
+        timing.ackTimeout = .seconds(10)
+        return timing
+    }
+
+    private func wasAckedAtOnce(_ messageID: String, _ stage: Stage) async -> Bool {
+        guard await stage.acked(messageID, [200], within: .seconds(120)) else { return false }
+        return await stage.simulator.states(of: messageID).map(\.attempts) == [1]
+    }
+
+    @Test("S1: while long replies of empty lines go out, what people write is acked in its first delivery")
+    func emptyLines() async throws {
+        let stage = try await Stage(timing: Self.patient)
+        let daemon = try await stage.start(stage.configuration())
+        let worker = try await stage.startWorker(
+            command: [
+                "/bin/sh", "-c",
+                "if grep -q flood; then echo a; head -c 14000 /dev/zero | tr '\\0' '\\n'; echo b; else echo done; fi",
+            ], options: ["--concurrency", "2"])
+        for chat in ["oc_1", "oc_2"] { await stage.say("flood", in: chat) }
+        #expect(try await worker.logs("task.completed", count: 2))
+        // One after another, until both replies are there, and at least once.
+        var isOut = false
+        while !isOut {
+            isOut = await stage.simulator.sentMessages.count { $0.receiver != "oc_3" } == 2
+            let id = await stage.say("hello", in: "oc_3")
+            guard await wasAckedAtOnce(id, stage) else {
+                Issue.record("not acked in its first delivery")
+                break
+            }
+        }
+        let floods = await stage.sent(2).filter { $0.receiver != "oc_3" }
+        #expect(floods.allSatisfy { $0.content == #"{"text":"a\#(String(repeating: #"\n"#, count: 14_001))b"}"# })
+        await stage.end(worker, daemon)
+    }
+
+    @Test(
+        "S2: a stranger's text of signs that may begin a mention is acked in its first delivery, and so is everybody else's"
+    )
+    func mentionSigns() async throws {
+        let apps = [Stage.app, SimulatedApp(id: "cli_other", secret: "other-secret")]
+        let stage = try await Stage(apps: apps, timing: Self.patient)
+        let daemon = try await stage.start(stage.configuration(access: "pairing"))
+        #expect(await stage.simulator.wait(until: .after(.seconds(30))) { $0.connectionCount == 2 })
+        var flood = SimulatedMessage(
+            chatID: "oc_1", sender: "ou_stranger", text: String(repeating: "@_", count: 74_000))
+        flood.mentionedNames = (0..<50).map { "Name \($0)" }
+        var floods: [String] = []
+        for _ in 0..<10 {
+            flood.messageID = SimulatedMessage.freshID()
+            floods.append(flood.messageID)
+            await stage.simulator.send(flood, to: Stage.app.id)
+        }
+        let other = SimulatedMessage(chatID: "oc_2", sender: "ou_2", text: "hello")
+        await stage.simulator.send(other, to: apps[1].id)
+        for id in [other.messageID] + floods { #expect(await wasAckedAtOnce(id, stage), "\(id)") }
+        #expect(try await stage.rows("SELECT DISTINCT reason FROM gateway.inbound_audit") == ["(unbound_user)"])
+        await stage.end(daemon)
+    }
+
     @Test("D14: a bootstrap that is refused is said once; one that answers garbage is tried again")
     func bootstrap() async throws {
         let stage = try await Stage()

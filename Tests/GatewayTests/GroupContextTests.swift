@@ -46,7 +46,7 @@ struct GroupContextTests {
         messages.append(try listed("om_system", age: 500, type: "system"))
         messages.append(try listed("om_old", age: 86_400_000))
         let selected = GroupContext.select(messages.shuffled(), before: asked())
-        #expect(selected.map(\.messageID) == (1...20).reversed().map { "om_\($0)" })
+        #expect(selected.map(\.message.messageID) == (1...20).reversed().map { "om_\($0)" })
     }
 
     @Test("E7: in a topic that topic's alone; in the group what stands in no topic; without any, nothing")
@@ -54,8 +54,8 @@ struct GroupContextTests {
         let messages = [
             try listed("om_1"), try listed("om_2", thread: "omt_1"), try listed("om_3", thread: "omt_2"),
         ]
-        #expect(GroupContext.select(messages, before: asked()).map(\.messageID) == ["om_1"])
-        #expect(GroupContext.select(messages, before: asked(thread: "omt_1")).map(\.messageID) == ["om_2"])
+        #expect(GroupContext.select(messages, before: asked()).map(\.message.messageID) == ["om_1"])
+        #expect(GroupContext.select(messages, before: asked(thread: "omt_1")).map(\.message.messageID) == ["om_2"])
         #expect(GroupContext.select(messages, before: asked(thread: "omt_9")).isEmpty)
     }
 
@@ -71,7 +71,7 @@ struct GroupContextTests {
         #expect(json.array.allSatisfy { $0["from"].string == "bot" })
         let one = try listed("om_1", "@_user_1 look")
         #expect(
-            GroupContext.json([one])
+            GroupContext.json(GroupContext.select([one], before: asked()))
                 == #"[{"content":"@Tom look","created_at":"2026-05-28T20:26:39.000Z","from":"user","lark_message_id":"om_1","sender":"ou_om_1"}]"#
         )
     }

@@ -9,16 +9,20 @@ package enum ChatCommand: Sendable, Equatable {
 
     /// Reads what a person wrote, the mention of the bot taken out. The first line that is not empty decides; `/help` and
     /// `/status` are all that the message says, so that an agent may have commands that begin with these words.
+    ///
+    /// Over Unicode scalars: to compare a Character of very many combining marks takes the square of them.
     package init?(_ text: String) {
         guard let start = text.unicodeScalars.first(where: { !Self.isSpace($0) }), start == "/" else { return nil }
-        let trimmed = Self.trim(text[...])
-        let line = trimmed.prefix { !$0.isNewline }
+        let trimmed = Self.trim(text.unicodeScalars[...])
+        let line = trimmed.prefix { !Self.isLineEnd($0) }
         let word = line.prefix { $0 != " " && $0 != "\t" }
-        let rest = Self.trim(line.dropFirst(word.count))
-        let below = Self.trim(trimmed.dropFirst(line.count))
-        switch word {
+        // No command is longer.
+        guard word.prefix(8).count < 8 else { return nil }
+        let rest = Self.trim(line[word.endIndex...])
+        let below = Self.trim(trimmed[line.endIndex...])
+        switch String(word) {
         case "/issue": self = .issue(title: String(rest), description: String(below))
-        case "/new": self = .new(text: String(Self.trim(trimmed.dropFirst(word.count))))
+        case "/new": self = .new(text: String(Self.trim(trimmed[word.endIndex...])))
         case "/help" where rest.isEmpty && below.isEmpty: self = .help
         case "/status" where rest.isEmpty && below.isEmpty: self = .status
         default: return nil
@@ -37,9 +41,17 @@ package enum ChatCommand: Sendable, Equatable {
 
     private static func isSpace(_ scalar: Unicode.Scalar) -> Bool { scalar.properties.isWhitespace }
 
-    private static func trim(_ text: Substring) -> Substring {
-        var text = text.drop { $0.isWhitespace }
-        while text.last?.isWhitespace == true { text.removeLast() }
+    /// Source: the Unicode Standard, section 5.8.
+    private static func isLineEnd(_ scalar: Unicode.Scalar) -> Bool {
+        switch scalar.value {
+        case 0x0A...0x0D, 0x85, 0x2028, 0x2029: true
+        default: false
+        }
+    }
+
+    private static func trim(_ text: Substring.UnicodeScalarView) -> Substring.UnicodeScalarView {
+        var text = text.drop(while: isSpace)
+        while let last = text.last, isSpace(last) { text.removeLast() }
         return text
     }
 }

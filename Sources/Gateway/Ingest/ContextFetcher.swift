@@ -44,9 +44,13 @@ final class ContextFetcher: Sendable {
             let listed = try await app.messages(
                 in: row.message.chatID, thread: row.message.threadID, until: row.message.sentAtMilliseconds,
                 within: Self.patience)
-            let context = GroupContext.select(listed, before: row.message)
-            guard !context.isEmpty else { return }
-            try await repository.put(GroupContext.json(context), of: session, at: position, under: row.lease)
+            // On a thread of its own: what is listed may have megabytes, for each window that opens.
+            let context = await BlockingCall.run {
+                let lines = GroupContext.select(listed, before: row.message)
+                return lines.isEmpty ? nil : GroupContext.json(lines)
+            }
+            guard let context else { return }
+            try await repository.put(context, of: session, at: position, under: row.lease)
         } catch {
             if let error = error as? OpenAPIError, error.isMissingPermission {
                 refused.insert(session.installation)

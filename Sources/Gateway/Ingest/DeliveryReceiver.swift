@@ -1,3 +1,4 @@
+import AsyncRuntime
 import Lark
 
 /// The first station of what the long connection brings: decodes a delivery, hands a message on to the dispatcher, and
@@ -21,7 +22,7 @@ struct DeliveryReceiver: Sendable {
             // To refuse it would only bring it back for ever.
             return await acknowledge(.handled)
         }
-        switch EventDecoder(appID: appID, bot: bot.identity).decode(delivery.payload) {
+        switch await decode(delivery.payload) {
         case .message(let message) where message.awaitsIdentity && message.fault == nil:
             // Once per time without an identity, not once per message.
             if bot.isFirstToWait() { logger.log(.messageDeferred(appID: appID)) }
@@ -45,6 +46,16 @@ struct DeliveryReceiver: Sendable {
             message.faultReason = reason
             await dispatcher.receive(message, under: lease, acknowledge: acknowledge)
         }
+    }
+
+    /// The platform's own limit for a text is 150 KB: some milliseconds. What is far beyond it is decoded on a thread of its
+    /// own, so that the other connections need not wait for it.
+    private static let maxBytesInPlace = 1 << 20
+
+    private func decode(_ payload: [UInt8]) async -> EventDecoder.Decoded {
+        let decoder = EventDecoder(appID: appID, bot: bot.identity)
+        guard payload.count > Self.maxBytesInPlace else { return decoder.decode(payload) }
+        return await BlockingCall.run { decoder.decode(payload) }
     }
 
     /// A frame that was of no use.

@@ -1,3 +1,4 @@
+import AsyncRuntime
 import Foundation
 import Lark
 
@@ -128,12 +129,21 @@ struct Messenger: Sendable {
 
     // MARK: Content
 
+    /// A longer reply is read and formatted on a thread of its own: 8 MiB take some hundred milliseconds, for which acks and
+    /// leases must not wait.
+    private static let maxBytesInPlace = 16 << 10
+
+    private static func reply(_ payload: String) throws -> [OutboundContent] {
+        guard let text = JSONValue(parsing: payload)?["text"].string else { throw UnreadablePayload() }
+        return ReplyFormat.contents(text)
+    }
+
     private func contents(of row: OutboxRow) async throws -> [OutboundContent] {
-        guard let payload = JSONValue(parsing: row.payload) else { throw UnreadablePayload() }
         if row.kind == "reply" {
-            guard let text = payload["text"].string else { throw UnreadablePayload() }
-            return ReplyFormat.contents(text)
+            guard row.payload.utf8.count > Self.maxBytesInPlace else { return try Self.reply(row.payload) }
+            return try await BlockingCall.run { Result { try Self.reply(row.payload) } }.get()
         }
+        guard let payload = JSONValue(parsing: row.payload) else { throw UnreadablePayload() }
         guard ["notice", "prompt"].contains(row.kind) else { throw UnknownNotice(name: row.kind) }
         let agent = payload["agent"].string ?? row.agent
         let locale = InstallationSettings.Locale(rawValue: row.locale) ?? .en

@@ -8,17 +8,10 @@ enum ReplyFormat {
 
     /// Cards where the text has Markdown signs, else texts; as many as it needs.
     static func contents(_ text: String) -> [OutboundContent] {
-        guard hasMarkdown(text) else {
+        guard MarkdownSigns.areIn(text) else {
             // Before it is measured.
             return TextParts.split(MentionSyntax.text(text), maxBytes: maxTextBytes).map { .text($0) }
         }
         return TextParts.splitMarkdown(MentionSyntax.card(text), maxBytes: maxCardBytes).map { .markdownCard($0) }
-    }
-
-    /// Fences, tables, headings, lists, bold, links.
-    static func hasMarkdown(_ text: String) -> Bool {
-        text.contains("```") || text.contains(/(?m)^\s*\|.*\|\s*$/) || text.contains(/(?m)^#{1,6} \S/)
-            || text.contains(/(?m)^\s*(?:[-*+]|\d+\.) \S/) || text.contains(/\*\*[^*\n]+\*\*/)
-            || text.contains(/\[[^\]\n]+\]\([^)\s]+\)/)
     }
 }

@@ -18,10 +18,23 @@ package struct BindingCode: Sendable, CustomStringConvertible {
 
     /// What a person typed: case, spaces and dashes do not count, O is read as 0, I and L as 1; nil when it can't be a code.
     package init?(_ text: String) {
-        let letters = text.uppercased().filter { $0 != "-" && !$0.isWhitespace }
-            .replacing("O", with: "0").replacing(/[IL]/, with: "1")
-        guard letters.count == Self.length, letters.allSatisfy(Self.alphabet.contains) else { return nil }
+        var letters = ""
+        for scalar in text.unicodeScalars where scalar != "-" && !scalar.properties.isWhitespace {
+            guard letters.utf8.count < Self.length, let letter = Self.letter(scalar) else { return nil }
+            letters.append(letter)
+        }
+        guard letters.utf8.count == Self.length else { return nil }
         self.letters = letters
+    }
+
+    private static func letter(_ scalar: Unicode.Scalar) -> Character? {
+        switch scalar {
+        case "O", "o": return "0"
+        case "I", "i", "L", "l": return "1"
+        default:
+            guard scalar.isASCII, let letter = Character(scalar).uppercased().first else { return nil }
+            return alphabet.contains(letter) ? letter : nil
+        }
     }
 
     package var description: String { letters.prefix(5) + "-" + letters.suffix(5) }

@@ -135,14 +135,18 @@ final class PairingSite: Sendable {
     /// The peer; behind a proxy on this machine, who it says its client is.
     private static func client(of request: HTTPRequest) -> String {
         guard request.clientAddress.hasPrefix("127."), let chain = request.headers["x-forwarded-for"],
-            let last = chain.split(separator: ",").last
+            let last = chain.utf8.split(separator: UInt8(ascii: ",")).last
         else { return request.clientAddress }
-        return String(last.drop { $0 == " " }.prefix(45))
+        return String(decoding: last.drop { $0 == UInt8(ascii: " ") }.prefix(45), as: UTF8.self)
     }
 
     /// Chinese or English, by which of them the browser names first.
     private static func preferredLocale(_ header: String?) -> PairingText.Locale {
-        let languages = (header ?? "").lowercased().split(separator: ",").map { $0.drop { $0 == " " } }
-        return languages.first { $0.hasPrefix("zh") || $0.hasPrefix("en") }?.hasPrefix("zh") == true ? .zh : .en
+        for language in (header ?? "").lowercased().utf8.split(separator: UInt8(ascii: ",")) {
+            let name = language.drop { $0 == UInt8(ascii: " ") }
+            if name.starts(with: "zh".utf8) { return .zh }
+            if name.starts(with: "en".utf8) { return .en }
+        }
+        return .en
     }
 }

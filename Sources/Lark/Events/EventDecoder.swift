@@ -17,7 +17,7 @@ package struct EventDecoder: Sendable {
     static let maxContentBytes = 1 << 20
 
     /// The platform's ids have some 40 bytes; what is much longer fits into no index of a database.
-    static let maxIDBytes = 256
+    static let maxIDBytes = JSONValue.maxWordBytes
 
     package init(appID: String, bot: BotIdentity) {
         self.appID = appID
@@ -29,7 +29,9 @@ package struct EventDecoder: Sendable {
         guard json.isObject else { return .undecodable(reason: "not a JSON object") }
         let header = json["header"]
         guard let type = header["event_type"].string else { return .undecodable(reason: "no header.event_type") }
-        guard type == "im.message.receive_v1" else { return .ignored(type: Self.cut(clean(type))) }
+        guard header["event_type"].word == "im.message.receive_v1" else {
+            return .ignored(type: Self.cut(clean(type)))
+        }
         var message = InboundMessage(appID: Self.cut(clean(header["app_id"].string ?? appID)))
         // For the log alone.
         message.eventID = Self.cut(clean(header["event_id"].string))
@@ -51,11 +53,11 @@ package struct EventDecoder: Sendable {
         message.chatID = id("chat_id", body["chat_id"])
         message.threadID = id("thread_id", body["thread_id"])
         message.sender = id("sender", event["sender"]["sender_id"]["open_id"])
-        message.chatType = body["chat_type"].string == "p2p" ? .p2p : .group
+        message.chatType = body["chat_type"].word == "p2p" ? .p2p : .group
         message.sentAtMilliseconds = body["create_time"].integer.flatMap(Self.milliseconds)
 
         if let overlong { return refuse(&message, overlong) }
-        let senderType = event["sender"]["sender_type"].string
+        let senderType = event["sender"]["sender_type"].word
         if message.messageID.isEmpty || message.chatID.isEmpty {
             return refuse(&message, "no \(message.messageID.isEmpty ? "message_id" : "chat_id")")
         }
@@ -65,22 +67,21 @@ package struct EventDecoder: Sendable {
         }
         guard !message.sender.isEmpty else { return refuse(&message, "no sender") }
 
-        let mentions = body["mentions"].array.compactMap { Mention($0) }
+        let mentions = body["mentions"].array.prefix(Mention.mostLookedAt).compactMap { Mention($0) }
         message.isAddressed = message.chatType == .p2p || mentions.contains { bot.isMentioned(by: $0) }
         // The platform gives everybody no row; a row of that key would be nobody either.
         message.awaitsIdentity =
             message.chatType == .group && !bot.isKnown && mentions.contains { $0.key != "@_all" }
         let content = MessageContent(
-            type: body["message_type"].string ?? "", content: body["content"].string ?? "", mentions: mentions, bot: bot
-        )
+            type: Self.cut(body["message_type"].string ?? ""), content: body["content"].string ?? "",
+            mentions: mentions, bot: bot)
         // Measured as it is stored.
-        let text = clean(content.text)
+        let text = clean(content.text(bound: Self.maxContentBytes))
         guard text.utf8.count <= Self.maxContentBytes else {
-            return refuse(&message, "a text of \(text.utf8.count) bytes; the limit is \(Self.maxContentBytes)")
+            return refuse(&message, "a text of over \(Self.maxContentBytes) bytes")
         }
         message.content = text
-        message.wasRepaired =
-            message.content.utf8.contains(where: { $0 == 0xEF }) && message.content.contains("\u{FFFD}")
+        message.wasRepaired = StorableText.wasRepaired(text)
     }
 
     private func refuse(_ message: inout InboundMessage, _ reason: String) {
@@ -89,17 +90,13 @@ package struct EventDecoder: Sendable {
     }
 
     /// The whole characters within the bound of an id.
-    private static func cut(_ text: String) -> String {
+    static func cut(_ text: String) -> String {
         var end = text.utf8.index(text.startIndex, offsetBy: maxIDBytes, limitedBy: text.endIndex) ?? text.endIndex
         while end.samePosition(in: text.unicodeScalars) == nil { end = text.utf8.index(before: end) }
         return String(text.unicodeScalars[..<end])
     }
 
-    /// Postgres stores no NUL.
-    private func clean(_ text: String?) -> String {
-        guard let text else { return "" }
-        return text.utf8.contains(0) ? text.replacing("\0", with: "\u{FFFD}") : text
-    }
+    private func clean(_ text: String?) -> String { text.map(StorableText.of) ?? "" }
 
     /// Some times are in microseconds: judged by their length. What is out of any calendar is `nil`.
     private static func milliseconds(_ time: Int) -> Int64? {

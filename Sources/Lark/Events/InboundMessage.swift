@@ -67,11 +67,14 @@ package struct Mention: Sendable, Equatable {
     let unionID: String?
     let name: String
 
+    /// Of one message; those beyond are as unknown keys. The platform's own limit is far lower.
+    static let mostLookedAt = 1_000
+
     init?(_ json: JSONValue) {
-        guard let key = json["key"].string, !key.isEmpty else { return nil }
+        guard let key = json["key"].word, !key.isEmpty else { return nil }
         self.key = key
-        openID = json["id"]["open_id"].string
-        unionID = json["id"]["union_id"].string
+        openID = json["id"]["open_id"].word
+        unionID = json["id"]["union_id"].word
         name = json["name"].string ?? ""
     }
 }

@@ -6,12 +6,13 @@ package struct ListedMessage: Sendable, Equatable {
     /// open_id, or the app id of a bot.
     package let sender: String
     package let isFromBot: Bool
-    /// What an agent reads; empty where it was withdrawn.
-    package let text: String
     /// Milliseconds since 1970.
     package let sentAtMilliseconds: Int64
     /// Said by the system itself, such as who joined.
     package let isSystem: Bool
+    package let isWithdrawn: Bool
+    /// As it came: most listed messages are never read.
+    private let content: MessageContent
 
     /// nil: no message, or ids that are none.
     package init?(_ json: JSONValue) {
@@ -26,27 +27,33 @@ package struct ListedMessage: Sendable, Equatable {
         self.messageID = messageID
         self.threadID = threadID
         self.sender = sender
-        isFromBot = json["sender"]["sender_type"].string == "app"
+        isFromBot = json["sender"]["sender_type"].word == "app"
         sentAtMilliseconds = time
-        let type = json["msg_type"].string ?? ""
+        let type = EventDecoder.cut(json["msg_type"].string ?? "")
         isSystem = type == "system"
-        let mentions = json["mentions"].array.compactMap { Mention(listed: $0) }
+        isWithdrawn = json["deleted"].boolean ?? false
         // The bot's own mention stays in what others wrote to each other, and to it.
-        let content = MessageContent(
-            type: type, content: json["body"]["content"].string ?? "", mentions: mentions, bot: BotIdentity())
-        let isWithdrawn = json["deleted"].boolean ?? false
-        text = isWithdrawn ? "" : content.text.replacing("\0", with: "\u{FFFD}")
+        content = MessageContent(
+            type: type, content: json["body"]["content"].string ?? "",
+            mentions: json["mentions"].array.prefix(Mention.mostLookedAt).compactMap { Mention(listed: $0) },
+            bot: BotIdentity())
+    }
+
+    /// What an agent reads, decoded now; empty where it was withdrawn.
+    /// - Parameter bound: a text of more bytes may be cut anywhere beyond them.
+    package func text(bound: Int) -> String {
+        isWithdrawn ? "" : StorableText.of(content.text(bound: bound))
     }
 }
 
 extension Mention {
     /// In a list `id` is one string.
     init?(listed json: JSONValue) {
-        guard let key = json["key"].string, !key.isEmpty else { return nil }
+        guard let key = json["key"].word, !key.isEmpty else { return nil }
         self.key = key
-        let id = json["id"].string
-        openID = json["id_type"].string == "union_id" ? nil : id
-        unionID = json["id_type"].string == "union_id" ? id : nil
+        let isUnionID = json["id_type"].word == "union_id"
+        openID = isUnionID ? nil : json["id"].word
+        unionID = isUnionID ? json["id"].word : nil
         name = json["name"].string ?? ""
     }
 }

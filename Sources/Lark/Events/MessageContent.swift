@@ -1,21 +1,22 @@
 import Foundation
 
 /// What a message says, flattened to the text that an agent reads. Source: the platform's "Message content" page.
-struct MessageContent {
+struct MessageContent: Sendable, Equatable {
     let type: String
     let content: String
     let mentions: [Mention]
     let bot: BotIdentity
 
-    var text: String {
+    /// - Parameter bound: a result of more bytes may be cut anywhere beyond them.
+    func text(bound: Int) -> String {
         let json = JSONValue(parsing: content)
         switch type {
         case "text":
             guard let text = json?["text"].string else { return placeholder }
-            return MentionText.resolve(text, mentions, bot)
+            return MentionText(mentions, bot).resolve(text, bound: bound)
         case "post":
             guard let json, json.isObject else { return placeholder }
-            return MentionText.resolve(PostContent.text(json, mentions), mentions, bot)
+            return MentionText(mentions, bot).resolve(PostContent(mentions).text(json), bound: bound)
         default:
             return placeholder
         }
@@ -33,31 +34,35 @@ struct MessageContent {
 }
 
 /// Rows of elements become lines. A received post has no locale around it; one that does is read too.
-enum PostContent {
-    static func text(_ json: JSONValue, _ mentions: [Mention]) -> String {
+struct PostContent {
+    private let keys: Set<String>
+    private let keysByOpenID: [String: String]
+
+    init(_ mentions: [Mention]) {
+        keys = Set(mentions.map(\.key))
+        keysByOpenID = Dictionary(
+            mentions.compactMap { mention in mention.openID.map { ($0, mention.key) } },
+            uniquingKeysWith: { first, _ in first })
+    }
+
+    func text(_ json: JSONValue) -> String {
         var post = json
         if !json["content"].exists, let locale = json.keys.first(where: { json[$0]["content"].exists }) {
             post = json[locale]
         }
         let title = post["title"].string ?? ""
-        let rows = post["content"].array.map { row in row.array.map { element($0, mentions) }.joined() }
+        let rows = post["content"].array.map { row in row.array.map { element($0) }.joined() }
         return ((title.isEmpty ? [] : [title]) + rows).joined(separator: "\n")
     }
 
-    private static func element(_ json: JSONValue, _ mentions: [Mention]) -> String {
+    private func element(_ json: JSONValue) -> String {
         let text = json["text"].string ?? ""
-        switch json["tag"].string ?? "" {
+        switch json["tag"].word ?? "" {
         case "text", "md": return text
         case "a":
             let target = json["href"].string ?? ""
             return "[\(text)](\(target))"
-        case "at":
-            // A key of `mentions` is resolved with the others later; an open_id is known by its mention or its name.
-            let id = json["user_id"].string ?? ""
-            if mentions.contains(where: { $0.key == id }) { return id }
-            if let mention = mentions.first(where: { $0.openID == id }) { return mention.key }
-            if id == "all" || id == "@_all" { return "@_all" }
-            return "@" + (json["user_name"].string ?? id)
+        case "at": return mention(json)
         case "img": return "[image]"
         case "media": return "[media]"
         case "emotion": return "[\(json["emoji_type"].string ?? "emotion")]"
@@ -66,35 +71,14 @@ enum PostContent {
         default: return text
         }
     }
-}
 
-/// Replaces mention keys: the bot's own goes, with one space beside it; other people's become @Name; unknown keys stay.
-enum MentionText {
-    static func resolve(_ text: String, _ mentions: [Mention], _ bot: BotIdentity) -> String {
-        // Longest first: `@_user_1` is a prefix of `@_user_10`. One pass, so that no name is taken for a key.
-        let keys = mentions.sorted { $0.key.utf8.count > $1.key.utf8.count }
-        guard !keys.isEmpty else { return text }
-        var out = ""
-        var rest = text[...]
-        while let at = rest.firstIndex(of: "@") {
-            out += rest[..<at]
-            rest = rest[at...]
-            guard let mention = keys.first(where: { rest.hasPrefix($0.key) }) else {
-                out.append("@")
-                rest = rest.dropFirst()
-                continue
-            }
-            rest = rest.dropFirst(mention.key.count)
-            if bot.isMentioned(by: mention) {
-                if rest.first == " " {
-                    rest = rest.dropFirst()
-                } else if out.last == " " {
-                    out.removeLast()
-                }
-            } else {
-                out += "@" + mention.name
-            }
+    /// A key of `mentions` is resolved with the others later; an open_id is known by its mention or its name.
+    private func mention(_ json: JSONValue) -> String {
+        if let id = json["user_id"].word {
+            if keys.contains(id) { return id }
+            if let key = keysByOpenID[id] { return key }
+            if id == "all" || id == "@_all" { return "@_all" }
         }
-        return out + rest
+        return "@" + (json["user_name"].string ?? json["user_id"].string ?? "")
     }
 }

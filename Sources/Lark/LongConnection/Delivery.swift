@@ -11,7 +11,7 @@ package struct Delivery: Sendable, Equatable {
     }
 
     /// `event`, `card`, or what else came.
-    package var type: String { frame.header("type") ?? "" }
+    package var type: String { frame.word("type") ?? "" }
     /// For the platform's support.
     package var traceID: String? { frame.header("trace_id") }
 

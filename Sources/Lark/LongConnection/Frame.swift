@@ -43,7 +43,13 @@ package struct Frame: Sendable, Equatable {
 
     /// The first header of a name counts.
     package func header(_ key: String) -> String? {
-        headers.first { $0.key == key }?.value
+        // By bytes: keys come from outside, and of strings with many combining marks a comparison takes the square.
+        headers.first { $0.key.utf8.elementsEqual(key.utf8) }?.value
+    }
+
+    /// A header's value to be compared with what we know; what is longer than any of that is nil.
+    func word(_ key: String) -> String? {
+        header(key).flatMap { $0.utf8.count <= JSONValue.maxWordBytes ? $0 : nil }
     }
 }
 

@@ -82,13 +82,15 @@ package struct LongConnectionMachine: Sendable {
     }
 
     private mutating func control(_ frame: Frame) -> [Action] {
-        switch frame.header("type") {
+        switch frame.word("type") {
         case "pong":
             if let payload = frame.payload, let json = JSONValue(parsing: payload) { config.takeOver(json) }
             return []
         case "ping":
             var answer = frame
-            answer.headers = frame.headers.map { $0.key == "type" ? Frame.Header(key: "type", value: "pong") : $0 }
+            answer.headers = frame.headers.map {
+                $0.key.utf8.elementsEqual("type".utf8) ? Frame.Header(key: "type", value: "pong") : $0
+            }
             return [.send(answer)]
         default:
             // A control frame of a kind that we don't know asks nothing of us.

@@ -54,10 +54,32 @@ package enum OutboundContent: Sendable, Equatable {
 
     /// What stood escaped for the card's Markdown.
     private static func unescape(_ text: String) -> String {
-        MentionSyntax.neutralized(
-            text.replacing(/&#(\d{1,7});/) { match in
-                UInt32(match.1).flatMap(Unicode.Scalar.init).map { String(Character($0)) } ?? String(match.0)
-            })
+        guard text.utf8.contains(UInt8(ascii: "&")) else { return MentionSyntax.neutralized(text) }
+        let bytes = Array(text.utf8)
+        var out: [UInt8] = []
+        out.reserveCapacity(bytes.count)
+        var index = 0
+        while index < bytes.count {
+            if let (scalar, end) = reference(bytes[index...]) {
+                out += String(scalar).utf8
+                index = end
+            } else {
+                out.append(bytes[index])
+                index += 1
+            }
+        }
+        return MentionSyntax.neutralized(String(decoding: out, as: UTF8.self))
+    }
+
+    /// Such as `&#42;`, of up to seven digits, at the beginning of `text`; and where it ends.
+    private static func reference(_ text: ArraySlice<UInt8>) -> (Unicode.Scalar, end: Int)? {
+        guard text.starts(with: "&#".utf8) else { return nil }
+        let digits = text.dropFirst(2).prefix(8).prefix { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }
+        guard (1...7).contains(digits.count), digits.endIndex < text.endIndex,
+            text[digits.endIndex] == UInt8(ascii: ";"),
+            let scalar = UInt32(String(decoding: digits, as: UTF8.self)).flatMap(Unicode.Scalar.init)
+        else { return nil }
+        return (scalar, digits.endIndex + 1)
     }
 
     private static func card(_ title: String, _ color: HeadColor, _ elements: [[String: Any]]) -> String {

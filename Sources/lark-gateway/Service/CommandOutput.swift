@@ -26,15 +26,22 @@ struct CommandOutput {
 
     /// The reply in all that was printed.
     static func reply(_ output: Data) -> String {
-        let lines = output.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false)
-        let kept = lines.filter { progress(Array($0)) == nil }
-        let text = String(decoding: Data(kept.joined(separator: [UInt8(ascii: "\n")])), as: UTF8.self)
-        return text.replacingOccurrences(of: "\0", with: "\u{FFFD}").trimmingCharacters(in: .newlines)
+        let bytes = Array(output)
+        var kept: [UInt8] = []
+        kept.reserveCapacity(bytes.count)
+        var start = 0
+        while start <= bytes.count {
+            let end = bytes[start...].firstIndex(of: UInt8(ascii: "\n")) ?? bytes.count
+            // Each with the line end before it.
+            if progress(bytes[start..<end]) == nil { kept += bytes[max(0, start - 1)..<end] }
+            start = end + 1
+        }
+        return StorableText.of(String(decoding: kept, as: UTF8.self)).trimmingCharacters(in: .newlines)
     }
 
-    private static func progress(_ line: [UInt8]) -> String? {
-        guard line.count <= maxProgressBytes, line.first == UInt8(ascii: "{"), let json = JSONValue(parsing: line),
-            json.keys == ["progress"]
+    private static func progress(_ line: some Collection<UInt8>) -> String? {
+        guard line.first == UInt8(ascii: "{"), line.count <= maxProgressBytes, let json = JSONValue(parsing: line),
+            json.keys.count == 1
         else { return nil }
         return json["progress"].string
     }

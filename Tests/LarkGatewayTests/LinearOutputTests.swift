@@ -1,0 +1,33 @@
+import Foundation
+import TestSupport
+import Testing
+
+@testable import lark_gateway
+
+@Suite("S26: what a worker and the commands print takes work as its bytes", .serialized)
+struct LinearOutputTests {
+    @Test("what an agent's command prints")
+    func output() async {
+        #expect(await LinearWork.complaints({ Data($0.text($1).utf8) }) { _ = CommandOutput.reply($0) } == [])
+        let received = await LinearWork.complaints({ Array($0.text($1).utf8)[...] }) { bytes in
+            var output = CommandOutput()
+            _ = output.receive(bytes)
+        }
+        #expect(received == [])
+    }
+
+    @Test("a table with long cells")
+    func cells() async {
+        #expect(
+            await LinearWork.complaints({ $0.text($1) }) { _ = Table.lines(["A", "B"], [["a", $0], [$0, "b"]]) } == [])
+    }
+
+    @Test("a table of many rows, and its columns are as wide as their widest cell")
+    func rows() async {
+        let rows = await LinearWork.complaint({ bytes in (0..<(bytes / 16)).map { ["name \($0)", "ou_\($0)"] } }) {
+            _ = Table.lines(["NAME", "ID"], $0)
+        }
+        #expect(rows == nil)
+        #expect(Table.lines(["A", "BCD"], [["語", "x"], ["long", "y"]]) == ["A     BCD", "語     x  ", "long  y  "])
+    }
+}
