@@ -60,7 +60,9 @@ let package = Package(
                 "WebSocket",
             ]),
 
-        .target(name: "TestSupport", dependencies: ["AsyncRuntime", "Gateway", "Postgres"], path: "Tests/TestSupport"),
+        .target(
+            name: "TestSupport", dependencies: ["AsyncRuntime", "Gateway", "Postgres"], path: "Tests/TestSupport",
+            exclude: ["Fixtures"]),
         .testTarget(name: "AsyncRuntimeTests", dependencies: ["AsyncRuntime", "TestSupport"]),
         .testTarget(name: "PostgresTests", dependencies: ["AsyncRuntime", "Postgres", "TestSupport"]),
         .testTarget(name: "CurlTests", dependencies: ["AsyncRuntime", "Curl", "HTTPServer", "TestSupport"]),
@@ -75,7 +77,7 @@ let package = Package(
             name: "GatewayTests",
             dependencies: [
                 "AsyncRuntime", "Curl", "Gateway", "HTTPServer", "Lark", "LarkSimulator", "Postgres", "TestSupport",
-            ]),
+            ], exclude: ["Fixtures"]),
         .testTarget(name: "FuzzTargetsTests", dependencies: ["FuzzTargets"], exclude: ["Corpus", "Regressions"]),
         .testTarget(
             name: "LarkGatewayTests",
@@ -85,7 +87,7 @@ let package = Package(
             dependencies: [
                 "lark-gateway", "gateway-benchmark", "Curl", "Gateway", "HTTPServer", "Lark", "LarkSimulator",
                 "Postgres", "TestSupport",
-            ]),
+            ], exclude: ["Upgrade/previous"]),
     ],
     swiftLanguageModes: [.v6]
 )

@@ -59,8 +59,8 @@ package final class Gateway: Sendable {
     package func prepare() async throws {
         let server = Pool(url: settings.databaseURL, size: 1, mustWrite: true)
         do {
-            for migration in try await GatewaySchema.migrator.apply(to: server, deadline: .after(.seconds(120))) {
-                logger.log(.schemaMigrated(number: migration.number, name: migration.name))
+            for change in try await GatewaySchema.migrator.apply(to: server, deadline: .after(.seconds(120))) {
+                logger.log(.schemaChanged(change))
             }
             await server.close()
         } catch {

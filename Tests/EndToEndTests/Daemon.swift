@@ -22,15 +22,19 @@ final class Daemon: Sendable {
     private let task: Task<Int32, Never>
 
     /// - Parameter user: runs as this user instead of as ours.
-    init(_ arguments: [String], user: String? = nil, environment: [String: String] = [:]) throws {
+    /// - Parameter executable: of another version.
+    init(
+        _ arguments: [String], user: String? = nil, environment: [String: String] = [:],
+        executable: String = Daemon.executable
+    ) throws {
         let folder = try TemporaryFolder.make("daemon")
         chmod(folder, 0o777)
         log = folder + "/log"
-        var command = [Self.executable] + arguments
+        var command = [executable] + arguments
         if let user {
             // The build folder may be closed to other users.
             let copy = folder + "/lark-gateway"
-            try FileManager.default.copyItem(atPath: Self.executable, toPath: copy)
+            try FileManager.default.copyItem(atPath: executable, toPath: copy)
             command = ["/usr/bin/setpriv", "--reuid=\(user)", "--regid=\(user)", "--clear-groups", copy] + arguments
         }
         let variables = ProcessInfo.processInfo.environment.merging(environment) { $1 }.merging(["LOG": log]) { $1 }
@@ -48,8 +52,10 @@ final class Daemon: Sendable {
     }
 
     /// Writes a configuration and runs `run` on it.
-    static func run(_ configuration: String, user: String? = nil) throws -> Daemon {
-        try Daemon(["run", "--config", try file(configuration)], user: user)
+    static func run(
+        _ configuration: String, user: String? = nil, executable: String = Daemon.executable
+    ) throws -> Daemon {
+        try Daemon(["run", "--config", try file(configuration)], user: user, executable: executable)
     }
 
     /// - Returns: the path of a file that everybody may read.

@@ -58,8 +58,8 @@ struct Stage: Sendable {
     }
 
     /// Starts the daemon and waits for its connection.
-    func start(_ configuration: String) async throws -> Daemon {
-        let daemon = try Daemon.run(configuration)
+    func start(_ configuration: String, executable: String = Daemon.executable) async throws -> Daemon {
+        let daemon = try Daemon.run(configuration, executable: executable)
         guard try await daemon.logs("connection.opened") else {
             throw StageError(description: "no connection; the daemon says: \(daemon.output.suffix(4000))")
         }
@@ -72,10 +72,12 @@ struct Stage: Sendable {
         try await startWorker(command: ["/bin/sh", "-c", command])
     }
 
-    func startWorker(command: [String], options: [String] = []) async throws -> Daemon {
+    func startWorker(
+        command: [String], options: [String] = [], executable: String = Daemon.executable
+    ) async throws -> Daemon {
         let worker = try Daemon(
             ["worker", "--config", try Daemon.file(configuration()), "--runtime", "default"] + options + ["--"]
-                + command)
+                + command, executable: executable)
         guard try await worker.logs("worker.started") else {
             throw StageError(description: "no worker: \(worker.output)")
         }

@@ -385,46 +385,6 @@ struct ListenerMoveTests {
     }
 }
 
-@Suite("Migrations")
-struct MigrationTests {
-    private func migrator(_ migrations: [Migration]) -> Migrator {
-        Migrator(schema: "app", migrations: migrations, lockKey: 42)
-    }
-
-    @Test("each is applied once, also by two replicas that start together; an edited one is refused")
-    func once() async throws {
-        let pool = Pool(url: try await TestPostgres.makeEmptyDatabase(), size: 4)
-        let one = Migration(number: 1, name: "one", sql: "CREATE TABLE app.a (x int)")
-        let two = Migration(number: 2, name: "two", sql: "INSERT INTO app.a VALUES (1); INSERT INTO app.a VALUES (2)")
-        let deadline = Deadline.after(.seconds(20))
-        #expect(try await migrator([one, two]).missing(in: pool, deadline: deadline).map(\.number) == [1, 2])
-        async let first = migrator([one, two]).apply(to: pool, deadline: deadline)
-        async let second = migrator([one, two]).apply(to: pool, deadline: deadline)
-        #expect(try await (first + second).map(\.number) == [1, 2])
-        #expect(try await pool.rows("SELECT count(*) FROM app.a") == ["(2)"])
-        #expect(try await migrator([one, two]).missing(in: pool, deadline: deadline).isEmpty)
-
-        let edited = Migration(number: 2, name: "two", sql: "SELECT 1")
-        await #expect(throws: MigrationError.self) {
-            try await migrator([one, edited]).apply(to: pool, deadline: deadline)
-        }
-        await #expect(throws: MigrationError.self) { try await migrator([one]).apply(to: pool, deadline: deadline) }
-        await pool.close()
-    }
-
-    @Test("one that fails leaves nothing of itself, and the lock free")
-    func failing() async throws {
-        let pool = Pool(url: try await TestPostgres.makeEmptyDatabase(), size: 2)
-        let bad = Migration(number: 1, name: "bad", sql: "CREATE TABLE app.b (x int); SELECT 1/0")
-        let deadline = Deadline.after(.seconds(20))
-        await #expect(throws: PostgresError.self) { try await migrator([bad]).apply(to: pool, deadline: deadline) }
-        #expect(try await pool.rows("SELECT to_regclass('app.b') IS NULL") == ["(t)"])
-        let good = Migration(number: 1, name: "good", sql: "CREATE TABLE app.b (x int)")
-        #expect(try await migrator([good]).apply(to: pool, deadline: deadline).count == 1)
-        await pool.close()
-    }
-}
-
 @Suite("The private Postgres")
 struct PrivatePostgresTests {
     @Test("starts, is adopted while it runs, and keeps its data over a stop")

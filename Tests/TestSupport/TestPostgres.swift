@@ -70,6 +70,18 @@ package enum TestPostgres {
         return url(server, name)
     }
 
+    /// A database of an old version, with rows of every kind (Fixtures/database-016.sql); its URL.
+    package static func makeOldDatabase() async throws -> String {
+        let url = try await makeEmptyDatabase()
+        let path = (#filePath as NSString).deletingLastPathComponent + "/Fixtures/database-016.sql"
+        let deadline = Deadline.after(.seconds(30))
+        let connection = try await Connection.connect(to: url, applicationName: "tests", deadline: deadline)
+        try await connection.execute(
+            script: try String(contentsOfFile: path, encoding: .utf8), name: "fixture", deadline: deadline)
+        await connection.close()
+        return url
+    }
+
     package static func url(_ server: PrivatePostgres, _ database: String) -> String {
         server.url.replacingOccurrences(of: "dbname=\(PrivatePostgres.databaseName)", with: "dbname=\(database)")
     }

@@ -1,5 +1,6 @@
 import Foundation
 import Lark
+import Postgres
 
 /// Every event that the gateway logs. debug: per frame; info: a decision; warning: will be retried; error: a person
 /// must act, and how. Field names are column names.
@@ -66,8 +67,14 @@ extension LogEvent {
             ])
     }
 
-    package static func schemaMigrated(number: Int, name: String) -> Self {
-        Self(.info, "schema.migrated", [("number", .count(number)), ("name", .text(name))])
+    package static func schemaChanged(_ change: SchemaChange) -> Self {
+        switch change {
+        case .created(let migration): Self(.info, "schema.created", [("number", .count(migration))])
+        case .migrated(let number, let name):
+            Self(.info, "schema.migrated", [("number", .count(number)), ("name", .text(name))])
+        case .defined(let functions, let revision):
+            Self(.info, "schema.defined", [("functions", .count(functions)), ("revision", .count(revision))])
+        }
     }
 
     package static func metricsListening(host: String, port: Int) -> Self {

@@ -31,7 +31,7 @@ package struct InstallationStatus: Sendable {
     package let outboxDead: Int
 }
 
-/// One thing that applying the configuration file changed; see 009_administration.sql.
+/// One thing that applying the configuration file changed; see gateway.apply_configuration.
 package struct ConfigurationChange: Sendable, Equatable {
     /// `installation` or `agent`.
     package let kind: String
@@ -61,23 +61,6 @@ extension Repository {
             ConfigurationChange(
                 kind: try $0.value("kind"), name: try $0.value("name"), change: try $0.value("change"))
         }
-    }
-
-    package func applyAgent(workspace: String, name: String, runtime: String?) async throws {
-        try await run(SQL.applyAgent, [.text(workspace), .text(name), .text(runtime)])
-    }
-
-    /// - Returns: its id and whether it is active.
-    package func applyInstallation(_ settings: InstallationSettings) async throws -> (InstallationID, isActive: Bool) {
-        let rows = try await run(
-            SQL.applyInstallation,
-            [
-                .text(settings.appID), .text(settings.workspace), .text(settings.agent),
-                .text(settings.domain.absoluteString), .text(settings.locale.rawValue), .text(settings.access.rawValue),
-            ])
-        guard let row = rows.first else { throw PostgresError.unexpectedResult("apply_installation: no row") }
-        let status: String = try row.value("status")
-        return (InstallationID(rawValue: try row.value("installation_id")), status == "active")
     }
 
     package func installationStatuses() async throws -> [InstallationStatus] {

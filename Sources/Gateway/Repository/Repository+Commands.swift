@@ -39,7 +39,7 @@ extension Repository {
 
     /// - Returns: false when there is no such active installation.
     package func revokeInstallation(_ appID: String) async throws -> Bool {
-        try await run(SQL.revokeInstallation, [.text(appID)]).first?.value("is_revoked") ?? false
+        try await run(SQL.revokeInstallation, [.text(appID), .text("command")]).first?.value("is_revoked") ?? false
     }
 
     /// - Returns: false when there is no such revoked installation.

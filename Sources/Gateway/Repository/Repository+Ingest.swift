@@ -24,7 +24,7 @@ package struct IngestRow: Sendable {
     var cost: Int { message.content.utf8.count + 512 }
 }
 
-/// What was decided about a message; see 010_chat.sql.
+/// What was decided about a message; see gateway.ingest_messages.
 package enum Verdict: String, Sendable, CaseIterable {
     case ingested
     case duplicate

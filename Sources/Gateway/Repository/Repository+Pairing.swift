@@ -9,7 +9,7 @@ package enum ApprovalOutcome: Sendable, Equatable {
     case expired
 }
 
-/// How an attempt to redeem a link ended; see gateway.redeem_link in 014_pairing.sql.
+/// How an attempt to redeem a link ended; see gateway.redeem_link.
 enum RedeemOutcome: String, Sendable {
     case bound
     case alreadyBound = "already_bound"

@@ -1,7 +1,7 @@
 import AsyncRuntime
 import Postgres
 
-/// What became of a closed window; see 007_set_based.sql.
+/// What became of a closed window; see gateway.flush_windows.
 package enum FlushOutcome: Sendable, Equatable {
     /// `taskID` is nil where a queued task covered the messages already.
     case queued(taskID: Int64?)

@@ -37,7 +37,7 @@ enum MigrateCommand {
         let pool = Pool(url: url, size: 1, mustWrite: true)
         let applied = try await GatewaySchema.migrator.apply(to: pool, deadline: .after(.seconds(600)))
         await pool.close()
-        for migration in applied { print("applied \(migration.number) \(migration.name)") }
+        for change in applied { print(change) }
         if applied.isEmpty { print("the schema is up to date") }
         return ExitCode.done
     }

@@ -30,13 +30,14 @@ final class LoadedGateway {
     /// - Parameter runTime: of a run of the agent, in seconds.
     /// - Parameter extra: of the configuration.
     /// - Parameter pause: between two messages of a chat.
+    /// - Parameter executable: of the version that is there at first.
     /// - Parameter prepare: called before anybody uses the database.
     /// - Parameter claimLease: how long a task stays claimed by a worker that is dead.
     init(
         _ name: String, apps: [SimulatedApp] = [Stage.app], replicas: Int = 1,
         timing: LarkSimulator.Timing = LoadedGateway.timing, settings: [String: String] = [:],
         pause: ClosedRange<Duration> = .milliseconds(200)...(.milliseconds(1_200)), claimLease: String = "60s",
-        runTime: String? = nil, extra: String = "",
+        runTime: String? = nil, executable: String = Daemon.executable, extra: String = "",
         prepare: (PrivatePostgres) async throws -> Void = { _ in }
     ) async throws {
         self.name = name
@@ -50,9 +51,14 @@ final class LoadedGateway {
         try await prepare(server)
         stage = try await Stage(url: server.url, apps: apps, timing: timing)
         configuration = stage.configuration(extra: extra)
-        daemon = try await stage.start(configuration)
-        for _ in 1..<replicas { others.append(try await stage.start(configuration)) }
-        worker = try await stage.startWorker(command: command, options: workerOptions)
+        daemon = try await stage.start(configuration, executable: executable)
+        for _ in 1..<replicas {
+            // Of one bot a replica beside its owner makes no connection.
+            let other = try Daemon.run(configuration, executable: executable)
+            _ = try await other.logs(apps.count < replicas ? "gateway.started" : "connection.opened")
+            others.append(other)
+        }
+        worker = try await stage.startWorker(command: command, options: workerOptions, executable: executable)
     }
 
     static var timing: LarkSimulator.Timing {
@@ -74,6 +80,21 @@ final class LoadedGateway {
         }
         #expect(await daemon.stop() == 0, "\(daemon.output.suffix(2_000))")
         try await restartDaemon()
+    }
+
+    /// Stops a replica of the version before, in order, and starts one of this version.
+    /// - Parameter owner: the one that was first, and owns the bot; else the other one.
+    func upgrade(owner: Bool) async throws {
+        let old = owner ? daemon : others[0]
+        #expect(await old.stop() == 0, "\(old.output.suffix(2_000))")
+        let new = try Daemon.run(configuration)
+        guard try await new.logs("gateway.started") else { throw StageError(description: new.output) }
+        if owner { daemon = new } else { others[0] = new }
+    }
+
+    func upgradeWorker() async throws {
+        #expect(await worker.stop() == 0)
+        worker = try await stage.startWorker(command: command, options: workerOptions)
     }
 
     /// Kills the worker, and starts another, until one died in the middle of a task. At a random moment there may be none.

@@ -1,3 +1,0 @@
--- Installs an app by command, with its sealed secret: gateway.put_installation, in 009_administration.sql.
-SELECT p.installation_id, p.status, p.was, gateway.put_secret($1, $7, $8) AS has_secret
-FROM gateway.put_installation($1, $2, $3, $4, $5, $6, 'command') p

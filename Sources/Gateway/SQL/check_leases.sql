@@ -1,2 +1,0 @@
--- What the replica $1 still holds.
-SELECT installation_id, generation, revision, is_wanted FROM gateway.check_leases($1)

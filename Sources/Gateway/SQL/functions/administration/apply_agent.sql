@@ -1,0 +1,20 @@
+-- What the configuration file says about agents and installations, made true. Never changes a status: a revoked
+-- installation stays revoked.
+CREATE OR REPLACE FUNCTION gateway.apply_agent(p_workspace text, p_agent text, p_runtime text, p_is_listed boolean)
+RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE
+    v_workspace bigint;
+    v_agent bigint;
+BEGIN
+    INSERT INTO gateway.workspace (name) VALUES (p_workspace) ON CONFLICT ON CONSTRAINT workspace_name_unique DO NOTHING;
+    SELECT w.id INTO v_workspace FROM gateway.workspace w WHERE w.name = p_workspace;
+    INSERT INTO gateway.agent (workspace_id, name, runtime_id) VALUES (v_workspace, p_agent, p_runtime)
+    ON CONFLICT ON CONSTRAINT agent_name_unique DO NOTHING;
+    SELECT a.id INTO v_agent FROM gateway.agent a WHERE a.workspace_id = v_workspace AND a.name = p_agent;
+    -- An agent that only an installation names keeps the runtime it has.
+    IF p_is_listed THEN
+        UPDATE gateway.agent a SET runtime_id = p_runtime
+        WHERE a.id = v_agent AND a.runtime_id IS DISTINCT FROM p_runtime;
+    END IF;
+    RETURN v_agent;
+END $$;

@@ -1,0 +1,49 @@
+-- The whole of a configuration file, in one transaction: p_agents [{workspace, name, runtime}], p_installations [{app_id,
+-- workspace, agent, domain, locale, access}]. Returns what it changed: installation added, restored, revoked or
+-- stays_revoked; agent restored or archived.
+CREATE OR REPLACE FUNCTION gateway.apply_configuration(p_agents jsonb, p_installations jsonb)
+RETURNS TABLE (kind text, name text, change text) LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+DECLARE
+    v_agent record;
+    v_installation record;
+    v_result record;
+    v_named bigint[] := '{}';
+BEGIN
+    -- Replicas that start together apply the same file one after another.
+    PERFORM pg_advisory_xact_lock(7810759452391891044);
+    FOR v_agent IN SELECT * FROM jsonb_to_recordset(p_agents) AS r (workspace text, name text, runtime text) LOOP
+        v_named := v_named || gateway.apply_agent(v_agent.workspace, v_agent.name, v_agent.runtime, true);
+    END LOOP;
+    FOR v_installation IN SELECT * FROM jsonb_to_recordset(p_installations)
+        AS r (app_id text, workspace text, agent text, domain text, locale text, access text) LOOP
+        SELECT * INTO v_result FROM gateway.put_installation(v_installation.app_id, v_installation.workspace,
+            v_installation.agent, v_installation.domain, v_installation.locale, v_installation.access, 'config');
+        v_named := v_named || (SELECT i.agent_id FROM gateway.installation i WHERE i.id = v_result.installation_id);
+        IF v_result.was = 'new' OR v_result.was <> v_result.status OR v_result.status = 'revoked' THEN
+            RETURN QUERY SELECT 'installation', v_installation.app_id, CASE WHEN v_result.was = 'new' THEN 'added'
+                WHEN v_result.status = 'revoked' THEN 'stays_revoked' ELSE 'restored' END;
+        END IF;
+    END LOOP;
+    FOR v_installation IN SELECT i.app_id FROM gateway.installation i
+        WHERE i.origin = 'config' AND i.status = 'active'
+            AND i.app_id NOT IN (SELECT r ->> 'app_id' FROM jsonb_array_elements(p_installations) r)
+        ORDER BY i.id LOOP
+        PERFORM gateway.revoke_installation(v_installation.app_id, 'config');
+        RETURN QUERY SELECT 'installation', v_installation.app_id, 'revoked';
+    END LOOP;
+
+    RETURN QUERY
+    UPDATE gateway.agent a SET archived_at = NULL, archived_by = NULL, origin = 'config'
+    WHERE a.id = ANY (v_named) AND a.archived_by = 'config'
+    RETURNING 'agent', a.name, 'restored';
+    UPDATE gateway.agent a SET origin = 'config'
+    FROM jsonb_to_recordset(p_agents) AS r (workspace text, name text), gateway.workspace w
+    WHERE w.name = r.workspace AND a.workspace_id = w.id AND a.name = r.name AND a.origin <> 'config';
+    -- An agent that a command's installation needs stays.
+    RETURN QUERY
+    UPDATE gateway.agent a SET archived_at = clock_timestamp(), archived_by = 'config'
+    WHERE a.origin = 'config' AND a.archived_at IS NULL AND a.id <> ALL (v_named)
+        AND NOT EXISTS (SELECT FROM gateway.installation i WHERE i.agent_id = a.id AND i.status = 'active')
+    RETURNING 'agent', a.name, 'archived';
+END $$;

@@ -1,0 +1,47 @@
+-- Makes an installation for an app, or takes the row that the app has. An app that is active elsewhere is refused, and the
+-- words say where (GW002).
+CREATE OR REPLACE FUNCTION gateway.put_installation(
+    p_app_id text, p_workspace text, p_agent text, p_domain text, p_locale text, p_access text, p_origin text
+) RETURNS TABLE (installation_id bigint, status text, was text) LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+DECLARE
+    v_known gateway.installation;
+    v_agent_name text;
+    v_is_archived boolean;
+    v_workspace_name text;
+    v_id bigint;
+    v_is_new_agent boolean := NOT EXISTS (
+        SELECT FROM gateway.agent a JOIN gateway.workspace w ON w.id = a.workspace_id
+        WHERE w.name = p_workspace AND a.name = p_agent);
+BEGIN
+    SELECT i.* INTO v_known FROM gateway.installation i WHERE i.app_id = p_app_id FOR NO KEY UPDATE;
+    IF v_known.id IS NOT NULL THEN
+        SELECT a.name, a.archived_at IS NOT NULL, w.name INTO v_agent_name, v_is_archived, v_workspace_name
+        FROM gateway.agent a JOIN gateway.workspace w ON w.id = v_known.workspace_id WHERE a.id = v_known.agent_id;
+        IF v_known.status = 'active' AND v_workspace_name <> p_workspace THEN
+            RAISE EXCEPTION 'app % is installed for workspace %', p_app_id, v_workspace_name USING ERRCODE = 'GW002';
+        END IF;
+        -- The file may give an app to another agent of its workspace; a command revokes it first.
+        IF v_known.status = 'active' AND p_origin = 'command' AND v_agent_name <> p_agent THEN
+            RAISE EXCEPTION 'app % is installed for the % % of this workspace', p_app_id,
+                CASE WHEN v_is_archived THEN 'archived agent' ELSE 'agent' END, v_agent_name USING ERRCODE = 'GW002';
+        END IF;
+    END IF;
+    SELECT a.installation_id INTO v_id
+    FROM gateway.apply_installation(p_app_id, p_workspace, p_agent, p_domain, p_locale, p_access) a;
+    IF v_is_new_agent THEN
+        UPDATE gateway.agent a SET origin = p_origin FROM gateway.workspace w
+        WHERE w.id = a.workspace_id AND w.name = p_workspace AND a.name = p_agent;
+    END IF;
+    RETURN QUERY
+    UPDATE gateway.installation i
+    SET origin = p_origin,
+        -- The file takes back what the file revoked, a command takes back anything.
+        status = CASE WHEN p_origin = 'command' OR i.revoked_by = 'config' THEN 'active' ELSE i.status END,
+        revoked_by = CASE WHEN p_origin = 'command' OR i.revoked_by = 'config' THEN NULL ELSE i.revoked_by END,
+        -- The file brings the secret itself.
+        sealed_secret = CASE WHEN p_origin = 'command' THEN i.sealed_secret END,
+        sealed_key_id = CASE WHEN p_origin = 'command' THEN i.sealed_key_id END
+    WHERE i.id = v_id
+    RETURNING i.id, i.status, CASE WHEN v_known.id IS NULL THEN 'new' ELSE v_known.status END;
+END $$;

@@ -1,0 +1,12 @@
+-- Shows how far a claimed task is, instead of what it said before. A lost claim is an error (GW001).
+CREATE OR REPLACE FUNCTION gateway.report_progress(task_id bigint, worker text, progress text) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    v_task gateway.agent_task := gateway.hold_task(report_progress.task_id, report_progress.worker);
+    v_text text := left(btrim(coalesce(report_progress.progress, '')), 2000);
+BEGIN
+    IF v_text = '' THEN RETURN; END IF;
+    INSERT INTO gateway.progress AS p (installation_id, task_id, session_id, text)
+    VALUES (v_task.installation_id, v_task.id, v_task.session_id, v_text)
+    ON CONFLICT ON CONSTRAINT progress_pkey DO UPDATE SET text = EXCLUDED.text, version = p.version + 1;
+    PERFORM pg_notify('gateway_progress', v_task.installation_id::text);
+END $$;

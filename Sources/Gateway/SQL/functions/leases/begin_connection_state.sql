@@ -1,0 +1,16 @@
+-- Trigger function: a lease that changes hands begins with a fresh connection state. The new holder is connecting; where
+-- nobody holds the lease, nothing is known of a connection.
+CREATE OR REPLACE FUNCTION gateway.begin_connection_state() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    NEW.connection_state := CASE WHEN NEW.lease_holder IS NOT NULL THEN 'connecting' END;
+    NEW.connection_since := CASE WHEN NEW.lease_holder IS NOT NULL THEN clock_timestamp() END;
+    NEW.connection_reason := NULL;
+    NEW.connection_retry_at := NULL;
+    RETURN NEW;
+END $$;
+
+-- A renewal changes neither column: it does not pay for the trigger.
+CREATE OR REPLACE TRIGGER installation_changed_hands BEFORE UPDATE OF lease_holder, lease_generation
+    ON gateway.installation
+    FOR EACH ROW WHEN ((OLD.lease_holder, OLD.lease_generation) IS DISTINCT FROM (NEW.lease_holder, NEW.lease_generation))
+    EXECUTE FUNCTION gateway.begin_connection_state();

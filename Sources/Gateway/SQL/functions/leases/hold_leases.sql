@@ -1,0 +1,18 @@
+-- Renews every lease of a holder in one statement, and says that it lives. Returns what it still holds.
+CREATE OR REPLACE FUNCTION gateway.hold_leases(p_holder text, p_ttl interval)
+RETURNS TABLE (installation_id bigint, generation bigint, revision bigint, is_wanted boolean) LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+BEGIN
+    INSERT INTO gateway.replica AS r (holder, expires_at) VALUES (p_holder, clock_timestamp() + p_ttl)
+    ON CONFLICT (holder) DO UPDATE SET expires_at = EXCLUDED.expires_at;
+    RETURN QUERY
+    -- Every statement that changes many installations locks them in this order, so that no two wait for one another.
+    WITH locked AS (
+        SELECT i.id FROM gateway.installation i WHERE i.lease_holder = p_holder AND i.status = 'active'
+        ORDER BY i.id FOR NO KEY UPDATE
+    )
+    UPDATE gateway.installation i SET lease_expires_at = clock_timestamp() + p_ttl
+    FROM locked l WHERE i.id = l.id AND i.lease_holder = p_holder AND i.status = 'active'
+    RETURNING i.id, i.lease_generation, i.revision, i.wanted_by <> p_holder AND EXISTS (
+        SELECT FROM gateway.replica r WHERE r.holder = i.wanted_by AND r.expires_at > clock_timestamp());
+END $$;

@@ -1,0 +1,11 @@
+-- Gives up every lease of a holder that stops, and wakes those who wait for them.
+CREATE OR REPLACE FUNCTION gateway.release_leases(p_holder text) RETURNS void LANGUAGE sql AS $$
+    DELETE FROM gateway.replica r WHERE r.holder = p_holder;
+    WITH locked AS (
+        SELECT i.id FROM gateway.installation i WHERE i.lease_holder = p_holder ORDER BY i.id FOR NO KEY UPDATE
+    )
+    UPDATE gateway.installation i
+    SET lease_holder = NULL, lease_expires_at = NULL, free_since = clock_timestamp()
+    FROM locked l WHERE i.id = l.id AND i.lease_holder = p_holder;
+    NOTIFY gateway_installation;
+$$;

@@ -1,0 +1,15 @@
+-- An invitation, instead of those of the same name that nobody used. Returns whether there is such a workspace.
+CREATE OR REPLACE FUNCTION gateway.invite_member(
+    p_workspace text, p_member text, p_open_id text, p_code_sha256 bytea, p_valid interval
+) RETURNS boolean LANGUAGE plpgsql AS $$
+DECLARE
+    v_workspace bigint;
+BEGIN
+    SELECT w.id INTO v_workspace FROM gateway.workspace w WHERE w.name = p_workspace;
+    IF NOT FOUND THEN RETURN false; END IF;
+    DELETE FROM gateway.invitation v WHERE v.workspace_id = v_workspace AND (
+        v.member = p_member AND v.used_at IS NULL OR v.expires_at < clock_timestamp() - interval '30 days');
+    INSERT INTO gateway.invitation (workspace_id, member, open_id, code_sha256, expires_at)
+    VALUES (v_workspace, p_member, p_open_id, p_code_sha256, clock_timestamp() + p_valid);
+    RETURN true;
+END $$;

@@ -1,0 +1,10 @@
+-- The invitations that a link's person could have, for the caller to compare; also those that are used or over, so that
+-- it can be said.
+CREATE OR REPLACE FUNCTION gateway.list_invitations(p_link_sha256 bytea)
+RETURNS TABLE (invitation bigint, code_sha256 bytea) LANGUAGE sql STABLE AS $$
+    SELECT v.id, v.code_sha256
+    FROM gateway.binding_token t
+    JOIN gateway.installation i ON i.id = t.installation_id
+    JOIN gateway.invitation v ON v.workspace_id = i.workspace_id
+    WHERE t.link_sha256 = p_link_sha256
+$$;

@@ -1,0 +1,8 @@
+-- Gives a row up that was not sent: what waits behind it in its chat goes on. Returns whether there was one.
+CREATE OR REPLACE FUNCTION gateway.drop_outbox(p_id uuid) RETURNS boolean LANGUAGE plpgsql AS $$
+BEGIN
+    UPDATE gateway.outbox o
+    SET dead_at = clock_timestamp(), last_error = 'dropped by command', taken_generation = NULL
+    WHERE o.id = p_id AND o.sent_at IS NULL AND o.dead_at IS NULL;
+    RETURN FOUND;
+END $$;

@@ -1,0 +1,16 @@
+-- Sends again at once: a row that was given up, or one that waits for its next attempt. NULL: every row of the app (of all
+-- apps) that was given up. Returns how many.
+CREATE OR REPLACE FUNCTION gateway.retry_outbox(p_id uuid, p_app_id text) RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE
+    v_count bigint;
+BEGIN
+    UPDATE gateway.outbox o SET dead_at = NULL, attempts = 0, next_attempt_at = clock_timestamp()
+    FROM gateway.installation i
+    WHERE i.id = o.installation_id AND (p_app_id IS NULL OR i.app_id = p_app_id) AND o.sent_at IS NULL
+        -- What is being sent right now is left alone.
+        AND (o.dead_at IS NOT NULL OR o.taken_generation IS NULL)
+        AND CASE WHEN p_id IS NULL THEN o.dead_at IS NOT NULL ELSE o.id = p_id END;
+    GET DIAGNOSTICS v_count = ROW_COUNT;
+    NOTIFY gateway_outbox;
+    RETURN v_count;
+END $$;

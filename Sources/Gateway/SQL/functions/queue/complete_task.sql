@@ -1,0 +1,38 @@
+-- Stores the reply, marks what the task was given as answered, and puts the reply into the outbox. An empty reply
+-- sends nothing, and still answers. What the task was not given, and no window covers, gets a run of its own. A lost claim is an
+-- error (GW001), and nothing is stored.
+CREATE OR REPLACE FUNCTION gateway.complete_task(task_id bigint, worker text, reply text) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    v_task gateway.agent_task := gateway.hold_task(complete_task.task_id, complete_task.worker);
+    v_position bigint;
+    v_has_rest boolean;
+    v_trigger text;
+    v_has_text boolean := coalesce(reply, '') !~ '^\s*$';
+BEGIN
+    UPDATE gateway.agent_task t SET status = 'completed', finished_at = clock_timestamp(), claim_expires_at = NULL
+    WHERE t.installation_id = v_task.installation_id AND t.id = v_task.id;
+    UPDATE gateway.chat_session s
+    SET claimed_task_id = NULL, answered_position = greatest(s.answered_position, v_task.handed_position),
+        last_position = s.last_position + CASE WHEN v_has_text THEN 1 ELSE 0 END, updated_at = clock_timestamp()
+    WHERE s.installation_id = v_task.installation_id AND s.id = v_task.session_id
+    RETURNING s.last_position, s.last_user_position > s.answered_position INTO v_position, v_has_rest;
+    IF v_has_text THEN
+        INSERT INTO gateway.chat_message (installation_id, session_id, position, role, content, created_at)
+        VALUES (v_task.installation_id, v_task.session_id, v_position, 'assistant', reply, clock_timestamp());
+        SELECT m.lark_message_id INTO v_trigger FROM gateway.chat_message m
+        WHERE m.installation_id = v_task.installation_id AND m.session_id = v_task.session_id
+            AND m.position = v_task.handed_position;
+        PERFORM gateway.put_outbox_for_session(v_task.installation_id, v_task.session_id, 'reply',
+            jsonb_build_object('text', reply), v_trigger);
+        PERFORM pg_notify('gateway_outbox', v_task.installation_id::text);
+    END IF;
+    IF v_has_rest THEN
+        PERFORM gateway.queue_rest(v_task.installation_id, v_task.session_id);
+    END IF;
+    -- A task that was queued while this one ran can be claimed now.
+    IF EXISTS (SELECT FROM gateway.agent_task t
+               WHERE t.installation_id = v_task.installation_id AND t.session_id = v_task.session_id AND t.status = 'queued')
+    THEN
+        PERFORM pg_notify('gateway_task', v_task.runtime_id);
+    END IF;
+END $$;

@@ -1,0 +1,10 @@
+-- Renews a claim by the lease it was made with; returns when it ends now. A lost claim is an error (GW001).
+CREATE OR REPLACE FUNCTION gateway.extend_task(task_id bigint, worker text) RETURNS timestamptz LANGUAGE plpgsql AS $$
+DECLARE
+    v_task gateway.agent_task := gateway.hold_task(extend_task.task_id, extend_task.worker);
+    v_until timestamptz := clock_timestamp() + v_task.lease;
+BEGIN
+    UPDATE gateway.agent_task t SET claim_expires_at = v_until
+    WHERE t.installation_id = v_task.installation_id AND t.id = v_task.id;
+    RETURN v_until;
+END $$;

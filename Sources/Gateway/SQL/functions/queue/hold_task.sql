@@ -1,0 +1,18 @@
+-- Locks the session of a task and then the task; the installation and session when `p_worker` still holds its claim,
+-- else an error (GW001).
+CREATE OR REPLACE FUNCTION gateway.hold_task(p_task bigint, p_worker text) RETURNS gateway.agent_task LANGUAGE plpgsql AS $$
+DECLARE
+    v_task gateway.agent_task;
+BEGIN
+    SELECT * INTO v_task FROM gateway.agent_task t WHERE t.id = p_task;
+    IF FOUND THEN
+        PERFORM FROM gateway.chat_session s
+        WHERE s.installation_id = v_task.installation_id AND s.id = v_task.session_id FOR NO KEY UPDATE;
+        SELECT * INTO v_task FROM gateway.agent_task t
+        WHERE t.installation_id = v_task.installation_id AND t.id = p_task FOR UPDATE;
+    END IF;
+    IF v_task.status IS DISTINCT FROM 'claimed' OR v_task.worker IS DISTINCT FROM p_worker THEN
+        PERFORM gateway.refuse_task(p_task, p_worker);
+    END IF;
+    RETURN v_task;
+END $$;

@@ -1,0 +1,25 @@
+-- Sees to it that what a session has left to answer gets a run: a task where its agent has a runtime, else a window that
+-- is due now, whose flush tells the chat. Does nothing where a window or a task is there already. The caller holds the session's
+-- lock.
+CREATE OR REPLACE FUNCTION gateway.queue_rest(p_installation bigint, p_session bigint) RETURNS void LANGUAGE plpgsql
+SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET plan_cache_mode = force_generic_plan
+AS $$
+DECLARE
+    v_agent gateway.agent;
+BEGIN
+    IF EXISTS (SELECT FROM gateway.pending_run p WHERE p.installation_id = p_installation AND p.session_id = p_session) THEN
+        RETURN;
+    END IF;
+    SELECT a.* INTO v_agent FROM gateway.installation i JOIN gateway.agent a ON a.id = i.agent_id
+    WHERE i.id = p_installation;
+    IF v_agent.runtime_id IS NULL OR v_agent.archived_at IS NOT NULL THEN
+        INSERT INTO gateway.pending_run (installation_id, session_id, first_at, due_at)
+        VALUES (p_installation, p_session, now(), now()) ON CONFLICT DO NOTHING;
+        NOTIFY gateway_window;
+    ELSE
+        INSERT INTO gateway.agent_task (installation_id, session_id, agent_id, runtime_id)
+        VALUES (p_installation, p_session, v_agent.id, v_agent.runtime_id)
+        ON CONFLICT (installation_id, session_id) WHERE status = 'queued' DO NOTHING;
+        PERFORM pg_notify('gateway_task', v_agent.runtime_id);
+    END IF;
+END $$;

@@ -1,0 +1,6 @@
+-- The contract for workers in any language. Whoever changes a session's tasks holds that session's row lock first.
+CREATE OR REPLACE FUNCTION gateway.refuse_task(p_task bigint, p_worker text) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION 'task % is not claimed by worker %: its claim ran out, or it is finished', p_task, p_worker
+        USING ERRCODE = 'GW001', HINT = 'throw this result away and claim the next task';
+END $$;
