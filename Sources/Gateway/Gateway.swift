@@ -19,7 +19,7 @@ package final class Gateway: Sendable {
     private let isReady = Mutex(false)
     /// Rung when connections of the pool broke: the one that listens may lead to the same server.
     private let listenAnew = Doorbell()
-    /// While it runs.
+    /// While it runs, for `reload`.
     private let hub = Mutex<Hub?>(nil)
 
     package init(
@@ -91,6 +91,7 @@ package final class Gateway: Sendable {
     /// - Returns: whether all of the stop was done within the shutdown time-out.
     package func run(until stop: AsyncEvent, started: @Sendable () async -> Void = {}) async -> Bool {
         let leases = LeaseTable()
+        let apps = AppDirectory()
         let outboxHasWork = Doorbell()
         let lookNow = Doorbell()
         let enqueuer = TaskEnqueuer(
@@ -103,11 +104,9 @@ package final class Gateway: Sendable {
             }, flush: { try await enqueuer.flush($0, force: $1) })
         let pacer = SendPacer(settings.sendLimits)
         let typing = TypingIndicator(
-            repository: repository, apps: { [self] installation in self.hub.withLock { $0 }?.api(of: installation) },
-            isSilent: { pacer.isSilent($0) }, holder: identity.name, outages: outages, logger: logger)
-        let context = ContextFetcher(
-            repository: repository, apps: { [self] installation in self.hub.withLock { $0 }?.api(of: installation) },
-            logger: logger)
+            repository: repository, apps: apps, isSilent: { pacer.isSilent($0) }, holder: identity.name,
+            outages: outages, logger: logger)
+        let context = ContextFetcher(repository: repository, apps: apps, logger: logger)
         let fenced = AsyncStream.makeStream(of: Lease.self, bufferingPolicy: .bufferingNewest(1000))
         let dispatcher = Dispatcher(
             batcher: batcher, outboxHasWork: outboxHasWork, logger: logger, metrics: metrics,
@@ -119,21 +118,21 @@ package final class Gateway: Sendable {
             store: { [repository] in try await repository.ingest($0, skipsBusy: $1, deadline: $2) })
         let hub = Hub(
             parts: Hub.Parts(
-                repository: repository, leases: leases, batcher: batcher, dispatcher: dispatcher,
+                repository: repository, leases: leases, apps: apps, batcher: batcher, dispatcher: dispatcher,
                 transport: transport, acquired: { [typing] in typing.lookNow() }, outages: outages, logger: logger,
                 metrics: metrics),
             identity: identity, settings: settings)
         let sender = OutboxSender(
             repository: repository,
             messenger: Messenger(
-                repository: repository, apps: { hub.api(of: $0) }, pacer: pacer, publicURL: settings.publicURL,
+                repository: repository, apps: apps, pacer: pacer, publicURL: settings.publicURL,
                 answering: { await typing.clear($0) }),
             pacer: pacer,
             holder: identity.name, hasWork: outboxHasWork, outages: outages, logger: logger, metrics: metrics)
         let hasProgress = Doorbell()
         let progress = ProgressCards(
-            repository: repository, apps: { hub.api(of: $0) }, pacer: pacer, holder: identity.name,
-            hasWork: hasProgress, outages: outages, logger: logger)
+            repository: repository, apps: apps, pacer: pacer, holder: identity.name, hasWork: hasProgress,
+            outages: outages, logger: logger)
         let housekeeping = Housekeeping(
             repository: repository, leases: leases, batcher: batcher, outboxHasWork: outboxHasWork, lookNow: lookNow,
             outages: outages, logger: logger, metrics: metrics)

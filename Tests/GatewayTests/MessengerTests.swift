@@ -18,7 +18,7 @@ struct MessengerTests {
         let simulator = LarkSimulator(apps: [MessengerTests.app])
         let pacer = SendPacer(SendLimits())
         private let repository: Repository
-        private let client = Mutex<OpenAPIClient?>(nil)
+        private let apps = AppDirectory()
         let installation = InstallationID(rawValue: 1)
 
         init(repository: Repository = Repository(pool: Pool(url: "postgresql:///nowhere", size: 1))) {
@@ -29,11 +29,10 @@ struct MessengerTests {
             try await simulator.start()
             let address = if let domain { domain } else { await simulator.url }
             let url = try #require(URL(string: address))
-            client.withLock {
-                $0 = OpenAPIClient(
-                    domain: url, appID: MessengerTests.app.id, appSecret: MessengerTests.app.secret,
-                    http: HTTPExchange(timeout: .milliseconds(1_500)))
-            }
+            let client = OpenAPIClient(
+                domain: url, appID: MessengerTests.app.id, appSecret: MessengerTests.app.secret,
+                http: HTTPExchange(timeout: .milliseconds(1_500)))
+            apps.insert(client, under: Lease(installation: installation, generation: 1))
         }
 
         func row(
@@ -54,8 +53,7 @@ struct MessengerTests {
         }
 
         func send(_ row: OutboxRow) async throws -> Repository.Settlement {
-            let messenger = Messenger(
-                repository: repository, apps: { [self] _ in client.withLock { $0 } }, pacer: pacer)
+            let messenger = Messenger(repository: repository, apps: apps, pacer: pacer)
             return try await messenger.send(row)
         }
 

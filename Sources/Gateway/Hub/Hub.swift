@@ -8,6 +8,7 @@ actor Hub {
     struct Parts: Sendable {
         let repository: Repository
         let leases: LeaseTable
+        let apps: AppDirectory
         let batcher: RunBatcher
         let dispatcher: Dispatcher
         let transport: any WebSocketTransport
@@ -53,8 +54,6 @@ actor Hub {
     var isStopping = false
     var lastHeldElsewhere: [String] = []
     var lastLocked: [String: String] = [:]
-    /// The apps of what is owned, for the messenger.
-    private nonisolated let apps = Mutex([InstallationID: OpenAPIClient]())
     /// Rung when leases may be free, or may be wanted or revoked.
     nonisolated let scanNow = Doorbell()
     nonisolated let checkNow = Doorbell()
@@ -71,10 +70,6 @@ actor Hub {
         http = HTTPExchange(settings: settings.network, observe: { platforms.ended($0, .now) })
         longConnection = settings.longConnection
         board = ConnectionBoard(metrics: parts.metrics)
-    }
-
-    nonisolated func api(of installation: InstallationID) -> OpenAPIClient? {
-        apps.withLock { $0[installation] }
     }
 
     /// Something about installations has changed, perhaps.
@@ -129,7 +124,7 @@ actor Hub {
             credentials: credentials, lease: row.lease, bot: row.bot, transport: parts.transport,
             longConnection: longConnection, http: http, dispatcher: parts.dispatcher, repository: parts.repository,
             board: board, handshakes: handshakes, logger: parts.logger, metrics: parts.metrics)
-        apps.withLock { $0[row.lease.installation] = supervisor.api }
+        parts.apps.insert(supervisor.api, under: row.lease)
         owned[row.lease.installation] = Owned(
             lease: row.lease, appID: row.appID, revision: row.revision, supervisor: supervisor,
             task: Task { await supervisor.run() })
@@ -138,7 +133,7 @@ actor Hub {
     func forget(_ lease: Lease) -> Owned? {
         guard let found = owned[lease.installation], found.lease == lease else { return nil }
         owned[lease.installation] = nil
-        apps.withLock { $0[lease.installation] = nil }
+        parts.apps.remove(lease)
         parts.leases.remove(lease)
         parts.batcher.forget(lease.installation)
         board.remove(lease)

@@ -6,7 +6,7 @@ import Lark
 /// stored and acked long before; what is slow or refused is left out, and not asked for again.
 final class ContextFetcher: Sendable {
     private let repository: Repository
-    private let apps: @Sendable (InstallationID) -> OpenAPIClient?
+    private let apps: AppDirectory
     private let logger: Logger
     private let refused = RefusedApps()
     /// What comes while its app has half of this goes without, or while it has as many as are free.
@@ -14,7 +14,7 @@ final class ContextFetcher: Sendable {
 
     private static let patience: Duration = .seconds(2)
 
-    init(repository: Repository, apps: @escaping @Sendable (InstallationID) -> OpenAPIClient?, logger: Logger) {
+    init(repository: Repository, apps: AppDirectory, logger: Logger) {
         self.repository = repository
         self.apps = apps
         self.logger = logger
@@ -22,7 +22,7 @@ final class ContextFetcher: Sendable {
 
     /// Returns at once.
     func windowOpened(by row: IngestRow, in session: SessionKey, at position: Int64) {
-        guard row.message.chatType == .group, let app = apps(session.installation),
+        guard row.message.chatType == .group, let app = apps.client(of: session.installation),
             !refused.contains(session.installation), begin(session.installation)
         else { return }
         Task {

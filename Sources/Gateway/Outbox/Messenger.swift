@@ -5,7 +5,7 @@ import Lark
 /// Turns an outbox row into what Lark gets, and sends it. What a send means for the row is decided here.
 struct Messenger: Sendable {
     let repository: Repository
-    let apps: @Sendable (InstallationID) -> OpenAPIClient?
+    let apps: AppDirectory
     let pacer: SendPacer
     /// Where people reach the pairing page; nil: prompts carry a code.
     var publicURL: URL?
@@ -19,7 +19,7 @@ struct Messenger: Sendable {
 
     /// - Throws: `CancellationError` alone.
     func send(_ row: OutboxRow) async throws -> Repository.Settlement {
-        guard let app = apps(row.lease.installation) else {
+        guard let app = apps.client(of: row.lease.installation) else {
             return .retry(in: .seconds(5), error: "the installation is not connected here")
         }
         do {

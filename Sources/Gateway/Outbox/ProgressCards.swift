@@ -5,7 +5,7 @@ import Lark
 /// wrong here is logged, and changes nothing else.
 struct ProgressCards: Sendable {
     let repository: Repository
-    let apps: @Sendable (InstallationID) -> OpenAPIClient?
+    let apps: AppDirectory
     let pacer: SendPacer
     let holder: String
     /// Rung when a run has said something.
@@ -42,7 +42,7 @@ struct ProgressCards: Sendable {
 
     private func show(_ row: ProgressRow) async {
         // Where the platform is silent, others would wait for its time-out. It is due again in a second.
-        guard let app = apps(row.installation), !pacer.isSilent(row.installation) else { return }
+        guard let app = apps.client(of: row.installation), !pacer.isSilent(row.installation) else { return }
         let card = OutboundContent.headedCard(title: row.agent, color: .grey, text: NoticeText.plain(row.text))
         do {
             do {

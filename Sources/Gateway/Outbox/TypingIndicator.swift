@@ -6,7 +6,7 @@ import Lark
 /// is logged, and changes nothing else.
 final class TypingIndicator: Sendable {
     private let repository: Repository
-    private let apps: @Sendable (InstallationID) -> OpenAPIClient?
+    private let apps: AppDirectory
     /// Whether the platform does not answer an app: it gets no signs then, and nobody waits for its time-out.
     private let isSilent: @Sendable (InstallationID) -> Bool
     private let holder: String
@@ -39,8 +39,8 @@ final class TypingIndicator: Sendable {
     private static let oldest: Duration = .seconds(120)
 
     init(
-        repository: Repository, apps: @escaping @Sendable (InstallationID) -> OpenAPIClient?,
-        isSilent: @escaping @Sendable (InstallationID) -> Bool, holder: String, outages: OutageLog, logger: Logger
+        repository: Repository, apps: AppDirectory, isSilent: @escaping @Sendable (InstallationID) -> Bool,
+        holder: String, outages: OutageLog, logger: Logger
     ) {
         self.repository = repository
         self.apps = apps
@@ -54,7 +54,7 @@ final class TypingIndicator: Sendable {
 
     /// Returns at once.
     func windowOpened(by row: IngestRow, in session: SessionKey, at position: Int64) {
-        guard Self.isFresh(row.message, now: Date()), let app = apps(session.installation),
+        guard Self.isFresh(row.message, now: Date()), let app = apps.client(of: session.installation),
             !refused.contains(session.installation), !isSilent(session.installation), begin(session, unlessBusy: true)
         else { return }
         Task {
@@ -147,7 +147,7 @@ final class TypingIndicator: Sendable {
     }
 
     private func take(_ sign: TypingSign) async {
-        guard let app = apps(sign.session.installation), !refused.contains(sign.session.installation),
+        guard let app = apps.client(of: sign.session.installation), !refused.contains(sign.session.installation),
             !isSilent(sign.session.installation)
         else { return }
         _ = begin(sign.session, unlessBusy: false)
