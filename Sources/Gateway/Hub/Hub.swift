@@ -1,9 +1,8 @@
 import AsyncRuntime
-import Curl
-import Lark
 import WebSocket
 
-/// Owns installations through leases, as many as are this replica's share, and keeps each one that it owns connected.
+/// Owns installations through leases, as many as are this replica's share, and keeps each one that it owns connected. What
+/// is to be done is decided by `LeaseBook`; the hub does it, and tells the book what came of it.
 actor Hub {
     struct Parts: Sendable {
         let repository: Repository
@@ -19,41 +18,22 @@ actor Hub {
         let metrics: Metrics
     }
 
-    struct Owned {
-        let lease: Lease
-        let appID: String
-        /// -1: to be looked at again.
-        var revision: Int64
-        /// nil: its secret can't be had.
-        let supervisor: InstallationSupervisor?
-        let task: Task<Void, Never>?
-        /// Its connection is being ended in order.
-        var isLeaving = false
-
-        /// What it got is stored and acked, and its connection is closed.
-        func end(_ dispatcher: Dispatcher) async {
-            await supervisor?.drain()
-            await dispatcher.drain()
-            task?.cancel()
-            await task?.value
-        }
+    /// What a scan asks for.
+    struct Search {
+        let appIDs: [String]
+        let keyIDs: [String]
+        let used: [InstallationID]
     }
 
     let parts: Parts
     let identity: ReplicaIdentity
     let timing: LeaseTiming
-    private let http: HTTPExchange
-    private let longConnection: LongConnectionSettings
     private let board: ConnectionBoard
-    /// One domain alone has 20 at a time. As many wait as there are installations.
-    private let handshakes = ConcurrencyLimit(.init(total: 40, perApp: 2, maxWaiting: .max))
-    /// Each lease is a place of its own: 20 at a time in all.
-    let handovers = ConcurrencyLimit(.init(total: 20, perApp: 1, maxWaiting: .max))
-    var source: CredentialSource
-    var owned: [InstallationID: Owned] = [:]
-    var isStopping = false
-    var lastHeldElsewhere: [String] = []
-    var lastLocked: [String: String] = [:]
+    private let connector: Connector
+    private var source: CredentialSource
+    private var book = LeaseBook()
+    /// Of each installation the connection that the book says is running.
+    private var connections: [InstallationID: RunningConnection] = [:]
     /// Rung when leases may be free, or may be wanted or revoked.
     nonisolated let scanNow = Doorbell()
     nonisolated let checkNow = Doorbell()
@@ -66,10 +46,8 @@ actor Hub {
         self.identity = identity
         source = CredentialSource(settings.installations, keys: settings.sealing)
         timing = settings.lease
-        let platforms = PlatformLog(logger: parts.logger)
-        http = HTTPExchange(settings: settings.network, observe: { platforms.ended($0, .now) })
-        longConnection = settings.longConnection
         board = ConnectionBoard(metrics: parts.metrics)
+        connector = Connector(parts: parts, board: board, settings: settings)
     }
 
     /// Something about installations has changed, perhaps.
@@ -87,57 +65,160 @@ actor Hub {
         }
     }
 
+    /// Secrets and keys have changed, perhaps: connections whose credentials did are made again.
+    func update(_ new: CredentialSource) async {
+        let old = source
+        source = new
+        let apps = Set(old.configured.keys).union(new.configured.keys)
+        let changed = apps.filter { old.configured[$0] != new.configured[$0] }
+        for work in receive(.reloaded(changed: changed)) { await work.value }
+        lookNow()
+    }
+
+    /// Ends the connection; nothing more is acked or written under this lease.
+    func lose(_ lease: Lease, reason: String) {
+        receive(.lost(lease, reason: reason))
+    }
+
     /// Nothing more is received on any connection, and none is made.
     func stopReceiving() async {
-        isStopping = true
-        for owned in owned.values { await owned.supervisor?.drain() }
+        for work in receive(.stopped) { await work.value }
     }
 
     /// Ends every connection, and waits for their end.
     func close() async {
-        isStopping = true
-        let ending = owned
-        owned = [:]
-        for owned in ending.values { owned.task?.cancel() }
-        for owned in ending.values { await owned.task?.value }
+        for work in receive(.closed) { await work.value }
     }
 
-    // MARK: What is owned
+    // MARK: What the book knows
 
-    func connect(_ row: InstallationRow) {
-        guard !isStopping else { return }
-        if let before = owned[row.lease.installation] {
-            before.task?.cancel()
-            board.remove(before.lease)
-        }
-        let credentials: AppCredentials
-        do {
-            credentials = try source.credentials(of: row)
-        } catch {
-            parts.logger.log(.secretLocked(appID: row.appID, reason: "\(error)"))
-            board.set(.refused(reason: "\(error)", retryAt: .now), of: row.lease)
-            owned[row.lease.installation] = Owned(
-                lease: row.lease, appID: row.appID, revision: row.revision, supervisor: nil, task: nil)
-            return
-        }
-        let supervisor = InstallationSupervisor(
-            credentials: credentials, lease: row.lease, bot: row.bot, transport: parts.transport,
-            longConnection: longConnection, http: http, dispatcher: parts.dispatcher, repository: parts.repository,
-            board: board, handshakes: handshakes, logger: parts.logger, metrics: parts.metrics)
-        parts.apps.insert(supervisor.api, under: row.lease)
-        owned[row.lease.installation] = Owned(
-            lease: row.lease, appID: row.appID, revision: row.revision, supervisor: supervisor,
-            task: Task { await supervisor.run() })
+    /// nil: we stop.
+    var search: Search? {
+        guard !book.isStopping else { return nil }
+        return Search(
+            appIDs: Array(source.configured.keys), keyIDs: source.keys.ids, used: book.leases.map(\.installation))
     }
 
-    func forget(_ lease: Lease) -> Owned? {
-        guard let found = owned[lease.installation], found.lease == lease else { return nil }
-        owned[lease.installation] = nil
+    var leases: [Lease] { book.leases }
+
+    func holds(_ lease: Lease) -> Bool { book.holds(lease) }
+
+    // MARK: What the book says
+
+    /// - Returns: what goes on; each tells the book what came of it.
+    @discardableResult
+    func receive(_ event: LeaseBook.Event) -> [Task<Void, Never>] {
+        book.receive(event).compactMap { perform($0) }
+    }
+
+    private func perform(_ action: LeaseBook.Action) -> Task<Void, Never>? {
+        switch action {
+        case .own(let lease): parts.leases.insert(lease)
+        case .disown(let lease): disown(lease)
+        case .connect(let row, let connection): connect(row, as: connection)
+        case .end(let connection): return end(connection)
+        case .abort(let connection): return abort(connection)
+        case .stopReceiving(let connection):
+            guard let running = running(connection) else { return nil }
+            return Task { await running.supervisor.drain() }
+        case .release(let lease): return Task { await release(lease) }
+        case .load(let installations): return Task { await load(installations) }
+        case .scan: scanNow.ring()
+        case .log(let note): parts.logger.log(LogEvent(note))
+        }
+        return nil
+    }
+
+    private func disown(_ lease: Lease) {
         parts.apps.remove(lease)
         parts.leases.remove(lease)
         parts.batcher.forget(lease.installation)
         board.remove(lease)
         parts.metrics.set(.openWindows, to: parts.batcher.openWindows)
-        return found
+    }
+
+    private func connect(_ row: InstallationRow, as connection: LeaseBook.Connection) {
+        do {
+            let running = connector.connect(row, with: try source.credentials(of: row), as: connection)
+            connections[row.lease.installation] = running
+            parts.apps.insert(running.supervisor.api, under: row.lease)
+        } catch {
+            parts.logger.log(.secretLocked(appID: row.appID, reason: "\(error)"))
+            board.set(.refused(reason: "\(error)", retryAt: .now), of: row.lease)
+            receive(.secretMissing(connection))
+        }
+    }
+
+    private func end(_ connection: LeaseBook.Connection) -> Task<Void, Never>? {
+        guard let running = running(connection) else { return nil }
+        return Task {
+            await running.supervisor.drain()
+            await parts.dispatcher.drain()
+            running.task.cancel()
+            await ended(running)
+        }
+    }
+
+    private func abort(_ connection: LeaseBook.Connection) -> Task<Void, Never>? {
+        guard let running = running(connection) else { return nil }
+        running.task.cancel()
+        return Task { await ended(running) }
+    }
+
+    private func running(_ connection: LeaseBook.Connection) -> RunningConnection? {
+        connections[connection.lease.installation].flatMap { $0.connection == connection ? $0 : nil }
+    }
+
+    /// Waits for the end of a connection that was told to end.
+    private func ended(_ running: RunningConnection) async {
+        await running.task.value
+        let (connection, lease) = (running.connection, running.connection.lease)
+        if self.running(connection) != nil { connections[lease.installation] = nil }
+        // What it said of itself after the lease was lost.
+        if !book.holds(lease) { board.remove(lease) }
+        receive(.ended(connection))
+    }
+
+    private func release(_ lease: Lease) async {
+        do {
+            let wasOurs = try await parts.repository.releaseLease(lease, holder: identity.name)
+            parts.outages.succeeded("release_lease")
+            receive(.released(lease, wasOurs: wasOurs))
+        } catch {
+            parts.outages.failed("release_lease", error)
+            receive(.notReleased(lease))
+        }
+    }
+
+    private func isInUse(_ row: InstallationRow) -> Bool {
+        guard let used = connections[row.lease.installation]?.supervisor.credentials else { return false }
+        return used == (try? source.credentials(of: row))
+    }
+
+    private func load(_ installations: [InstallationID]) async {
+        do {
+            let rows = try await parts.repository.loadInstallations(installations)
+            parts.outages.succeeded("load_installations")
+            // All at once: one that ends slowly holds up no other.
+            let renewals = rows.flatMap { receive(.loaded($0, isInUse: isInUse($0))) }
+            for work in renewals { await work.value }
+        } catch {
+            parts.outages.failed("load_installations", error)
+            receive(.notLoaded(installations))
+        }
+    }
+}
+
+extension LogEvent {
+    fileprivate init(_ note: LeaseBook.Note) {
+        switch note {
+        case .acquired(let lease, let appID): self = .leaseAcquired(lease, appID: appID)
+        case .lost(let lease, let appID, let reason): self = .leaseLost(lease, appID: appID, reason: reason)
+        case .handedOver(let lease, let appID): self = .leaseHandedOver(lease, appID: appID)
+        case .credentialsChanged(let appID): self = .credentialsChanged(appID: appID)
+        case .heldElsewhere(let appIDs): self = .leaseHeldElsewhere(appIDs: appIDs)
+        case .secretLocked(let appID, let keyID):
+            self = .secretLocked(appID: appID, reason: "\(CredentialsMissing(keyID: keyID))")
+        }
     }
 }

@@ -3,7 +3,7 @@ import Lark
 import Postgres
 
 /// What this replica needs to connect an installation that it owns.
-struct InstallationRow: Sendable {
+struct InstallationRow: Sendable, Equatable {
     let lease: Lease
     let appID: String
     /// Grows with every change that the connection has to know of.
