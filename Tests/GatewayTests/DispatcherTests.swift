@@ -251,19 +251,19 @@ struct OutboundTests {
     }
 
     @Test("every notice has its text in both languages")
-    func notices() {
-        let all: [NoticeText.Notice] = [
-            .agentOffline(agent: "A"), .agentArchived(agent: "A"),
-            .runFailed(agent: "A", reason: "R", isSetAside: false),
-            .runFailed(agent: "A", reason: "R", isSetAside: true),
-            .replyUndelivered(agent: "A", reason: "R"),
-            .nonWorkspaceMember(agent: "A"), .needsBinding(agent: "A", code: "C"),
-            .needsPairing(agent: "A"), .bound(agent: "A", member: "M", workspace: "W"),
-        ]
-        for notice in all {
-            let texts = InstallationSettings.Locale.allCases.map { NoticeText.text(notice, $0) }
-            #expect(Set(texts.map(\.body)).count == 2)
-            #expect(texts.allSatisfy { $0.title == "A" && !$0.body.isEmpty })
+    func notices() throws {
+        for name in Notice.Name.allCases {
+            for setAside in [false, true] {
+                let payload = #"{"notice": "\#(name.rawValue)", "is_set_aside": \#(setAside)}"#
+                let notice = try Notice(payload: #require(JSONValue(parsing: payload)))
+                for code in [nil, "C"] {
+                    let texts = InstallationSettings.Locale.allCases.map {
+                        NoticeText.text(notice, by: "A", in: $0, code: code)
+                    }
+                    #expect(Set(texts.map(\.body)).count == 2)
+                    #expect(texts.allSatisfy { $0.title == "A" && !$0.body.isEmpty })
+                }
+            }
         }
     }
 }

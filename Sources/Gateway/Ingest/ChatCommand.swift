@@ -30,14 +30,18 @@ package enum ChatCommand: Sendable, Equatable {
     }
 
     /// As in `gateway.chat_message.command`.
-    var name: String {
+    enum Name: String, CaseIterable { case issue, new, help, status }
+
+    var kind: Name {
         switch self {
-        case .issue: "issue"
-        case .new: "new"
-        case .help: "help"
-        case .status: "status"
+        case .issue: .issue
+        case .new: .new
+        case .help: .help
+        case .status: .status
         }
     }
+
+    var name: String { kind.rawValue }
 
     private static func isSpace(_ scalar: Unicode.Scalar) -> Bool { scalar.properties.isWhitespace }
 

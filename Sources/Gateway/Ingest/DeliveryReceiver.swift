@@ -61,16 +61,6 @@ struct DeliveryReceiver: Sendable {
     /// A frame that was of no use.
     func dropped(_ frame: LongConnectionMachine.Dropped) {
         logger.log(.frameDropped(appID: appID, frame))
-        metrics.add(to: .framesDropped, Self.label(frame))
-    }
-
-    private static func label(_ dropped: LongConnectionMachine.Dropped) -> String {
-        switch dropped {
-        case .notAFrame: "not_a_frame"
-        case .textMessage: "text_message"
-        case .unknownMethod: "unknown_method"
-        case .part: "part"
-        case .expiredParts: "expired_parts"
-        }
+        metrics.add(to: .framesDropped, frame.name)
     }
 }

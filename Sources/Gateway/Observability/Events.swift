@@ -288,16 +288,17 @@ extension LogEvent {
     }
 
     static func frameDropped(appID: String, _ dropped: LongConnectionMachine.Dropped) -> Self {
-        let (what, detail) =
+        let detail =
             switch dropped {
-            case .notAFrame(let error, let bytes): ("not_a_frame", "\(error), in \(bytes) bytes")
-            case .textMessage(let bytes): ("text_message", "\(bytes) bytes")
-            case .unknownMethod(let method): ("unknown_method", "\(method)")
-            case .part(let reason): ("part", reason)
-            case .expiredParts(let events): ("expired_parts", "\(events) events")
+            case .notAFrame(let error, let bytes): "\(error), in \(bytes) bytes"
+            case .textMessage(let bytes): "\(bytes) bytes"
+            case .unknownMethod(let method): "\(method)"
+            case .part(let reason): reason
+            case .expiredParts(let events): "\(events) events"
             }
         return Self(
-            .warning, "frame.dropped", [("app_id", .text(appID)), ("what", .text(what)), ("detail", .text(detail))])
+            .warning, "frame.dropped",
+            [("app_id", .text(appID)), ("what", .text(dropped.name)), ("detail", .text(detail))])
     }
 
     static func frameIgnored(appID: String, type: String) -> Self {
@@ -388,8 +389,8 @@ extension LogEvent {
         switch outcome {
         case .queued(let taskID):
             return Self(.info, "task.queued", base + [("task_id", taskID.map { .integer($0) })])
-        case .agentOffline: return Self(.info, "notice.queued", base + [("notice", .text("agent_offline"))])
-        case .agentArchived: return Self(.info, "notice.queued", base + [("notice", .text("agent_archived"))])
+        case .agentOffline, .agentArchived:
+            return Self(.info, "notice.queued", base + [("notice", .text(outcome.name))])
         case .empty: return Self(.info, "window.empty", base)
         case .gone: return Self(.debug, "window.gone", base)
         case .notDue(let wait): return Self(.debug, "window.not_due", base + [("remaining_ms", .milliseconds(wait))])

@@ -139,42 +139,23 @@ struct Messenger: Sendable {
     }
 
     private func contents(of row: OutboxRow) async throws -> [OutboundContent] {
-        if row.kind == "reply" {
+        switch OutboxRow.Kind(rawValue: row.kind) {
+        case .reply:
             guard row.payload.utf8.count > Self.maxBytesInPlace else { return try Self.reply(row.payload) }
             return try await BlockingCall.run { Result { try Self.reply(row.payload) } }.get()
+        case .notice, .prompt:
+            guard let payload = JSONValue(parsing: row.payload) else { throw UnreadablePayload() }
+            return [try await content(of: Notice(payload: payload), payload["agent"].string ?? row.agent, row)]
+        case nil:
+            throw JSONValue(parsing: row.payload) == nil ? UnreadablePayload() : UnknownNotice(name: row.kind)
         }
-        guard let payload = JSONValue(parsing: row.payload) else { throw UnreadablePayload() }
-        guard ["notice", "prompt"].contains(row.kind) else { throw UnknownNotice(name: row.kind) }
-        let agent = payload["agent"].string ?? row.agent
+    }
+
+    private func content(of notice: Notice, _ agent: String, _ row: OutboxRow) async throws -> OutboundContent {
         let locale = InstallationSettings.Locale(rawValue: row.locale) ?? .en
-        let notice: NoticeText.Notice
-        switch payload["notice"].string {
-        case "agent_offline": notice = .agentOffline(agent: agent)
-        case "agent_archived": notice = .agentArchived(agent: agent)
-        case "non_workspace_member": notice = .nonWorkspaceMember(agent: agent)
-        case "context_started": notice = .contextStarted(agent: agent)
-        case "issue_created":
-            notice = .issueCreated(
-                agent: agent, key: payload["key"].string ?? "", title: payload["title"].string ?? "")
-        case "issue_usage": notice = .issueUsage(agent: agent)
-        case "help": notice = .help(agent: agent)
-        case "status":
-            notice = .status(
-                agent: agent, state: NoticeText.AgentState(rawValue: payload["state"].string ?? "") ?? .offline,
-                waiting: payload["waiting"].integer ?? 0, isRunning: payload["is_running"].boolean ?? false)
-        case "needs_binding": return [try await prompt(row, agent, locale)]
-        case "bound":
-            notice = .bound(
-                agent: agent, member: payload["member"].string ?? "", workspace: payload["workspace"].string ?? "")
-        case "run_failed":
-            notice = .runFailed(
-                agent: agent, reason: payload["reason"].string ?? "",
-                isSetAside: payload["is_set_aside"].boolean ?? false)
-        case "reply_undelivered": notice = .replyUndelivered(agent: agent, reason: payload["reason"].string ?? "")
-        case let name: throw UnknownNotice(name: name ?? "")
-        }
-        let text = NoticeText.text(notice, locale)
-        return [.headedCard(title: text.title, color: .grey, text: text.body)]
+        if notice == .needsBinding { return try await prompt(row, agent, locale) }
+        let text = NoticeText.text(notice, by: agent, in: locale)
+        return .headedCard(title: text.title, color: .grey, text: text.body)
     }
 
     /// Asks a stranger to bind, by a link or by a code. Its secret is made when it is sent, not when it was decided: its 15
@@ -190,10 +171,10 @@ struct Messenger: Sendable {
                 code: code.hash, link: link?.secret.hash, openID: openID, installation: row.lease.installation)
         }
         guard let link else {
-            let text = NoticeText.text(.needsBinding(agent: agent, code: code.description), locale)
+            let text = NoticeText.text(.needsBinding, by: agent, in: locale, code: code.description)
             return .headedCard(title: text.title, color: .blue, text: text.body)
         }
-        let text = NoticeText.text(.needsPairing(agent: agent), locale)
+        let text = NoticeText.text(.needsBinding, by: agent, in: locale)
         return .linkCard(
             title: text.title, color: .blue, text: text.body, button: text.button ?? "",
             url: link.secret.url(under: link.page))
@@ -205,14 +186,10 @@ struct UnreadablePayload: Error, CustomStringConvertible {
     var description: String { "what was to be sent can't be read" }
 }
 
-/// Decided by another version of the gateway, which will send it: a wrong word would be worse than a late one.
-struct UnknownNotice: Error, CustomStringConvertible {
-    let name: String
-
-    var description: String { "this version of the gateway has no words for the notice \(name): upgrade every replica" }
-}
-
 extension OutboxRow {
+    /// As in `gateway.outbox.kind`.
+    enum Kind: String, CaseIterable { case reply, notice, prompt }
+
     /// The chat or person whose rate it counts for.
     var pacedChat: String {
         switch receiver {

@@ -1,26 +1,5 @@
 /// Every text that the gateway itself says to people, in its languages, in one place.
 enum NoticeText {
-    enum Notice: Equatable {
-        case agentOffline(agent: String)
-        case agentArchived(agent: String)
-        /// `isSetAside`: the chat began afresh meanwhile, so its messages are in no later run.
-        case runFailed(agent: String, reason: String, isSetAside: Bool)
-        /// The platform refused an answer for good.
-        case replyUndelivered(agent: String, reason: String)
-        case nonWorkspaceMember(agent: String)
-        case needsBinding(agent: String, code: String)
-        /// With a link beside it.
-        case needsPairing(agent: String)
-        case bound(agent: String, member: String, workspace: String)
-        case contextStarted(agent: String)
-        case issueCreated(agent: String, key: String, title: String)
-        case issueUsage(agent: String)
-        case help(agent: String)
-        case status(agent: String, state: AgentState, waiting: Int, isRunning: Bool)
-    }
-
-    enum AgentState: String { case online, offline, archived }
-
     struct Text: Equatable {
         let title: String
         let body: String
@@ -28,77 +7,87 @@ enum NoticeText {
         var button: String?
     }
 
-    static func text(_ notice: Notice, _ locale: InstallationSettings.Locale) -> Text {
+    /// - Parameters:
+    ///   - agent: who says it.
+    ///   - code: what a stranger is to send to an administrator; nil: a link stands beside the text.
+    static func text(
+        _ notice: Notice, by agent: String, in locale: InstallationSettings.Locale, code: String? = nil
+    ) -> Text {
         switch (notice, locale) {
-        case (.agentOffline(let agent), .en):
+        case (.agentOffline, .en):
             Text(title: agent, body: "I am offline right now. Your message is kept, and is answered when I am back.")
-        case (.agentOffline(let agent), .zh):
+        case (.agentOffline, .zh):
             Text(title: agent, body: "我现在不在线。消息已保存，上线后会回复。")
-        case (.agentArchived(let agent), .en):
+        case (.agentArchived, .en):
             Text(title: agent, body: "This agent has been archived and does not answer any more.")
-        case (.agentArchived(let agent), .zh):
+        case (.agentArchived, .zh):
             Text(title: agent, body: "该智能体已归档，不再回复消息。")
-        case (.runFailed(let agent, let reason, let isSetAside), .en):
+        case (.runFailed(let reason, let isSetAside), .en):
             Text(
                 title: agent,
                 body: "I could not finish this: \(plain(reason))\n"
                     + (isSetAside
                         ? "You have begun afresh since, so I leave it at that."
                         : "Your messages are included in my next run."))
-        case (.runFailed(let agent, let reason, let isSetAside), .zh):
+        case (.runFailed(let reason, let isSetAside), .zh):
             Text(
                 title: agent,
                 body: "本次处理失败：\(plain(reason))\n" + (isSetAside ? "对话已重新开始，不再处理这些消息。" : "下次处理时会再次包含这些消息。"))
-        case (.replyUndelivered(let agent, let reason), .en):
+        case (.replyUndelivered(let reason), .en):
             Text(title: agent, body: "I had an answer, but it could not be delivered: \(plain(reason))")
-        case (.replyUndelivered(let agent, let reason), .zh):
+        case (.replyUndelivered(let reason), .zh):
             Text(title: agent, body: "回复已生成，但未能送达：\(plain(reason))")
-        case (.nonWorkspaceMember(let agent), .en):
+        case (.nonWorkspaceMember, .en):
             Text(title: agent, body: "You are not a member of this workspace any more. Please ask an administrator.")
-        case (.nonWorkspaceMember(let agent), .zh):
+        case (.nonWorkspaceMember, .zh):
             Text(title: agent, body: "你已不是该工作区的成员，请联系管理员。")
-        case (.needsBinding(let agent, let code), .en):
-            Text(
-                title: agent,
-                body: "I don't know you yet, so I can't read your messages. Please send this code to an administrator "
-                    + "within 15 minutes, and write to me again when they have approved it: **\(code)**")
-        case (.needsBinding(let agent, let code), .zh):
-            Text(
-                title: agent,
-                body: "我还不认识你，无法处理你的消息。请在 15 分钟内把此验证码发给管理员，批准后再给我发消息：**\(code)**")
-        case (.needsPairing(let agent), .en):
-            Text(
-                title: agent,
-                body:
-                    "I don't know you yet, so I can't read your messages. Please connect within 15 minutes, and write to me "
-                    + "again then. The link is yours alone: don't pass it on.", button: "Connect")
-        case (.needsPairing(let agent), .zh):
-            Text(
-                title: agent, body: "我还不认识你，无法处理你的消息。请在 15 分钟内完成绑定，然后再给我发消息。此链接仅供你本人使用，请勿转发。",
-                button: "绑定")
-        case (.bound(let agent, let member, let workspace), .en):
+        case (.needsBinding, .en):
+            if let code {
+                Text(
+                    title: agent,
+                    body:
+                        "I don't know you yet, so I can't read your messages. Please send this code to an administrator "
+                        + "within 15 minutes, and write to me again when they have approved it: **\(code)**")
+            } else {
+                Text(
+                    title: agent,
+                    body:
+                        "I don't know you yet, so I can't read your messages. Please connect within 15 minutes, and "
+                        + "write to me again then. The link is yours alone: don't pass it on.", button: "Connect")
+            }
+        case (.needsBinding, .zh):
+            if let code {
+                Text(
+                    title: agent,
+                    body: "我还不认识你，无法处理你的消息。请在 15 分钟内把此验证码发给管理员，批准后再给我发消息：**\(code)**")
+            } else {
+                Text(
+                    title: agent, body: "我还不认识你，无法处理你的消息。请在 15 分钟内完成绑定，然后再给我发消息。此链接仅供你本人使用，请勿转发。",
+                    button: "绑定")
+            }
+        case (.bound(let member, let workspace), .en):
             Text(
                 title: agent,
                 body:
                     "You are connected, as \(plain(member)) of \(plain(workspace)). Write to me: I read your messages now."
             )
-        case (.bound(let agent, let member, let workspace), .zh):
+        case (.bound(let member, let workspace), .zh):
             Text(title: agent, body: "绑定成功：你是 \(plain(workspace)) 的 \(plain(member))。现在可以给我发消息了。")
-        case (.contextStarted(let agent), .en):
+        case (.contextStarted, .en):
             Text(title: agent, body: "A fresh start: I have forgotten what we talked about before.")
-        case (.contextStarted(let agent), .zh):
+        case (.contextStarted, .zh):
             Text(title: agent, body: "已开始新的对话，之前的内容不再作为上下文。")
-        case (.issueCreated(let agent, let key, let title), .en):
+        case (.issueCreated(let key, let title), .en):
             Text(title: agent, body: "Created \(key): \(plain(title))")
-        case (.issueCreated(let agent, let key, let title), .zh):
+        case (.issueCreated(let key, let title), .zh):
             Text(title: agent, body: "已创建 \(key)：\(plain(title))")
-        case (.issueUsage(let agent), .en):
+        case (.issueUsage, .en):
             Text(
                 title: agent,
                 body: "An issue needs a title: write /issue and the title in one line, and the description below it.")
-        case (.issueUsage(let agent), .zh):
+        case (.issueUsage, .zh):
             Text(title: agent, body: "请提供标题：在 /issue 后面写标题，下一行开始写描述。")
-        case (.help(let agent), .en):
+        case (.help, .en):
             Text(
                 title: agent,
                 body: """
@@ -108,7 +97,7 @@ enum NoticeText {
                     **/status**: whether I am at work
                     **/help**: this
                     """)
-        case (.help(let agent), .zh):
+        case (.help, .zh):
             Text(
                 title: agent,
                 body: """
@@ -118,14 +107,14 @@ enum NoticeText {
                     **/status**：查看我的状态
                     **/help**：显示本帮助
                     """)
-        case (.status(let agent, let state, let waiting, let isRunning), .en):
+        case (.status(let state, let waiting, let isRunning), .en):
             Text(title: agent, body: english(state, waiting, isRunning))
-        case (.status(let agent, let state, let waiting, let isRunning), .zh):
+        case (.status(let state, let waiting, let isRunning), .zh):
             Text(title: agent, body: chinese(state, waiting, isRunning))
         }
     }
 
-    private static func english(_ state: AgentState, _ waiting: Int, _ isRunning: Bool) -> String {
+    private static func english(_ state: Notice.AgentState, _ waiting: Int, _ isRunning: Bool) -> String {
         let own =
             switch state {
             case .online: isRunning ? "I am working on an answer." : "I am here."
@@ -139,7 +128,7 @@ enum NoticeText {
         }
     }
 
-    private static func chinese(_ state: AgentState, _ waiting: Int, _ isRunning: Bool) -> String {
+    private static func chinese(_ state: Notice.AgentState, _ waiting: Int, _ isRunning: Bool) -> String {
         let own =
             switch state {
             case .online: isRunning ? "我正在处理。" : "我在线。"

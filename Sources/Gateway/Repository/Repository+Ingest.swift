@@ -24,7 +24,7 @@ package struct IngestRow: Sendable {
     var cost: Int { message.content.utf8.count + 512 }
 }
 
-/// What was decided about a message; see gateway.ingest_messages.
+/// What was decided about a message, as `gateway.ingest_messages` decides it.
 package enum Verdict: String, Sendable, CaseIterable {
     case ingested
     case duplicate

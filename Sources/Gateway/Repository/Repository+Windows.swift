@@ -1,7 +1,7 @@
 import AsyncRuntime
 import Postgres
 
-/// What became of a closed window; see gateway.flush_windows.
+/// What became of a closed window, as `gateway.flush_windows` decides it.
 package enum FlushOutcome: Sendable, Equatable {
     /// `taskID` is nil where a queued task covered the messages already.
     case queued(taskID: Int64?)
@@ -15,6 +15,32 @@ package enum FlushOutcome: Sendable, Equatable {
     case fenced
     /// The window was not there any more.
     case gone
+
+    /// As `gateway.flush_windows` writes it, and in the metric's label. `gone` is what it has no row for. Where the agent can't
+    /// run it is the notice's name as well.
+    enum Name: String, CaseIterable, Sendable {
+        case queued
+        case agentOffline = "agent_offline"
+        case agentArchived = "agent_archived"
+        case empty
+        case notDue = "not_due"
+        case busy, fenced, gone
+    }
+
+    var kind: Name {
+        switch self {
+        case .queued: .queued
+        case .agentOffline: .agentOffline
+        case .agentArchived: .agentArchived
+        case .empty: .empty
+        case .notDue: .notDue
+        case .busy: .busy
+        case .fenced: .fenced
+        case .gone: .gone
+        }
+    }
+
+    var name: String { kind.rawValue }
 }
 
 /// An open window, as it is read back after a start or a takeover.
@@ -41,16 +67,18 @@ extension Repository {
         for row in rows {
             guard let key = keys[try row.value("session_id")] else { continue }
             let word: String = try row.value("outcome")
-            switch word {
-            case "queued": outcomes[key] = .queued(taskID: try row.optional("task_id"))
-            case "agent_offline": outcomes[key] = .agentOffline
-            case "agent_archived": outcomes[key] = .agentArchived
-            case "empty": outcomes[key] = .empty
-            case "not_due": outcomes[key] = .notDue(.milliseconds(try row.value("remaining_ms", as: Int64.self)))
-            case "busy": outcomes[key] = .busy
-            case "fenced": outcomes[key] = .fenced
-            default: throw PostgresError.unexpectedResult("flush_windows: outcome \(word)")
-            }
+            outcomes[key] =
+                switch FlushOutcome.Name(rawValue: word) {
+                case .queued: .queued(taskID: try row.optional("task_id"))
+                case .agentOffline: .agentOffline
+                case .agentArchived: .agentArchived
+                case .empty: .empty
+                case .notDue: .notDue(.milliseconds(try row.value("remaining_ms", as: Int64.self)))
+                case .busy: .busy
+                case .fenced: .fenced
+                case .gone: .gone
+                case nil: throw PostgresError.unexpectedResult("flush_windows: outcome \(word)")
+                }
         }
         return outcomes
     }

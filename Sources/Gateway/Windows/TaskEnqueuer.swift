@@ -18,22 +18,9 @@ package struct TaskEnqueuer: Sendable {
         let outcomes = try await repository.flush(windows, force: force, deadline: .after(patience))
         for (key, outcome) in outcomes {
             logger.log(.windowClosed(key, outcome))
-            metrics.add(to: .windowsClosed, Self.label(outcome))
+            metrics.add(to: .windowsClosed, outcome.name)
             if outcome == .agentOffline || outcome == .agentArchived { outboxHasWork.ring() }
         }
         return outcomes
-    }
-
-    private static func label(_ outcome: FlushOutcome) -> String {
-        switch outcome {
-        case .queued: "queued"
-        case .agentOffline: "agent_offline"
-        case .agentArchived: "agent_archived"
-        case .empty: "empty"
-        case .notDue: "not_due"
-        case .busy: "busy"
-        case .fenced: "fenced"
-        case .gone: "gone"
-        }
     }
 }

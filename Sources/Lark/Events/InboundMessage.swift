@@ -1,12 +1,12 @@
 /// A chat message as the gateway stores it: the platform's event, decoded, flattened to text and checked.
 package struct InboundMessage: Sendable, Equatable {
-    package enum ChatType: String, Sendable {
+    package enum ChatType: String, Sendable, CaseIterable {
         case p2p
         case group
     }
 
     /// Why a message is not to be looked at further; it is audited under this reason.
-    package enum Fault: String, Sendable {
+    package enum Fault: String, Sendable, CaseIterable {
         case invalidEvent = "invalid_event"
         case appSender = "app_sender"
     }

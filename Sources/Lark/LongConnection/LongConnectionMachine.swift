@@ -25,6 +25,27 @@ package struct LongConnectionMachine: Sendable {
         case unknownMethod(Int32)
         case part(reason: String)
         case expiredParts(events: Int)
+
+        /// What logs and metrics call it.
+        package enum Name: String, CaseIterable, Sendable {
+            case notAFrame = "not_a_frame"
+            case textMessage = "text_message"
+            case unknownMethod = "unknown_method"
+            case part
+            case expiredParts = "expired_parts"
+        }
+
+        package var kind: Name {
+            switch self {
+            case .notAFrame: .notAFrame
+            case .textMessage: .textMessage
+            case .unknownMethod: .unknownMethod
+            case .part: .part
+            case .expiredParts: .expiredParts
+            }
+        }
+
+        package var name: String { kind.rawValue }
     }
 
     private let serviceID: Int32
