@@ -11,9 +11,9 @@ CREATE TABLE gateway.group_context (
     FOREIGN KEY (installation_id, session_id) REFERENCES gateway.chat_session (installation_id, id) ON DELETE CASCADE
 );
 
--- The reaction under a message that shows that the agent is at work: added when a window opens, removed when nothing of the
--- session waits for the agent any more. The gateway writes the row by itself and not with the message: a typing sign is
--- worth no delay of an ack.
+-- The reaction under a message that shows that the agent is at work: added when a window opens, removed when nothing of
+-- the session waits for the agent any more. The gateway writes the row by itself and not with the message: a typing
+-- sign is worth no delay of an ack.
 CREATE TABLE gateway.typing (
     installation_id bigint NOT NULL,
     session_id bigint NOT NULL,

@@ -1,8 +1,8 @@
 -- Workspaces, their agents, the installed apps, and the replicas of the gateway that share the installations.
 --
 -- The files of this folder are the current tables: a new database gets them as they stand here, in the order that
--- GatewaySchema lists. A database that exists already gets the same by the files in migrations/, and a test compares the
--- two. Columns stand in the order in which migrations added them.
+-- GatewaySchema lists. A database that exists already gets the same by the files in migrations/, and a test compares
+-- the two. Columns stand in the order in which migrations added them.
 --
 -- Every frequently written table's key leads with installation_id, and no foreign key crosses installations: a message
 -- touches the rows of one installation only.
@@ -38,8 +38,8 @@ CREATE TABLE gateway.installation (
     bot_union_id text,
     access text NOT NULL CONSTRAINT installation_access CHECK (access IN ('pairing', 'open')),
     status text NOT NULL DEFAULT 'active' CONSTRAINT installation_status CHECK (status IN ('active', 'revoked')),
-    -- The lease: the replica that owns the bot's connection. The generation grows with each change of the holder, and is
-    -- the fence: a write that names another generation changes nothing.
+    -- The lease: the replica that owns the bot's connection. The generation grows with each change of the holder, and
+    -- is the fence: a write that names another generation changes nothing.
     lease_holder text,
     lease_generation bigint NOT NULL DEFAULT 0,
     lease_expires_at timestamptz,

@@ -1,4 +1,4 @@
--- Archives the agent $2 of the workspace $1, or brings it back ($3: false).
+-- Archives the agent $2 of the workspace $1; with $3 = false, restores it.
 UPDATE gateway.agent a
 SET archived_at = CASE WHEN $3 THEN coalesce(a.archived_at, clock_timestamp()) END,
     archived_by = CASE WHEN $3 THEN 'command' END

@@ -1,5 +1,5 @@
--- A sign is about to be put under the message $4 at position $3 of the session $2; no row where the agent is away, or the
--- lease generation is not $5 any more.
+-- Records that a typing sign is about to be put under the message $4, at position $3 of the session $2. Returns no row
+-- when the agent is offline or archived, or the lease generation is no longer $5.
 INSERT INTO gateway.typing (installation_id, session_id, position, lark_message_id)
 SELECT i.id, $2, $3, $4 FROM gateway.installation i
 JOIN gateway.agent a ON a.id = i.agent_id AND a.runtime_id IS NOT NULL AND a.archived_at IS NULL

@@ -1,2 +1,2 @@
--- The sign is gone, or nothing more can be done about it.
+-- Forgets a typing sign: it is removed, or can't be.
 DELETE FROM gateway.typing WHERE installation_id = $1 AND session_id = $2 AND position = $3

@@ -1,4 +1,4 @@
--- The newest issues of the workspace $1 (NULL: of all), or the one with the key $2; at most $3.
+-- Lists the newest issues of the workspace $1 (NULL: all workspaces), or the one with the key $2; at most $3.
 SELECT gateway.issue_key(w.name, s.number) AS key, w.name AS workspace, s.title, s.description,
     coalesce(m.name, s.created_by) AS created_by,
     floor(extract(epoch FROM clock_timestamp() - s.created_at) * 1000)::bigint AS age_ms

@@ -1,4 +1,4 @@
--- Every member and how many bots each may talk to, and who is invited, for how long yet.
+-- Lists every member with the number of bots that each may talk to, and the open invitations with their remaining time.
 SELECT coalesce(m.workspace, v.workspace) AS workspace, coalesce(m.name, v.member) AS name,
     coalesce(m.origin, '') AS origin, coalesce(m.bots, 0) AS bots,
     (extract(epoch FROM v.expires_at - clock_timestamp()) * 1000)::bigint AS invited_for_ms

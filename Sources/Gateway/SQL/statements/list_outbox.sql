@@ -1,4 +1,4 @@
--- What was not sent: what waits, and what was given up where $1 says so; of the app $2, NULL: of all. At most $3 rows.
+-- Lists unsent rows of the app $2 (NULL: of all apps), at most $3: those that wait, or with $1 = true those given up.
 SELECT o.id, i.app_id, o.kind, o.receive_id, o.attempts, o.dead_at IS NOT NULL AS is_dead, o.last_error,
     floor(extract(epoch FROM clock_timestamp() - o.created_at) * 1000)::bigint AS age_ms,
     ceil(extract(epoch FROM o.next_attempt_at - clock_timestamp()) * 1000)::bigint AS next_in_ms

@@ -1,4 +1,4 @@
--- The open windows of the installations $1: how long ago they opened and in how long they are due, in milliseconds.
+-- Loads the open windows of the installations $1: how long each has been open, and in how many milliseconds it is due.
 -- $2, $3: the silence window and max_wait.
 SELECT p.installation_id, p.session_id,
     ceil(extract(epoch FROM clock_timestamp() - p.first_at) * 1000)::bigint AS open_for_ms,

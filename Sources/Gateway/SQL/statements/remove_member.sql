@@ -1,4 +1,4 @@
--- Ends the membership of $2 in the workspace $1, with it every binding, and every invitation of that name.
+-- Ends the membership of $2 in the workspace $1, with all its bindings, and deletes its invitations.
 WITH workspace AS (
     SELECT w.id FROM gateway.workspace w WHERE w.name = $1
 ), uninvited AS (

@@ -1,5 +1,5 @@
--- The card of the task $2 of the installation $1 is the message $4 and shows version $3; without $4 it is left as it is, for
--- $5, NULL: for ever.
+-- Records that the card of the task $2 is the message $4 and shows version $3. With $4 = NULL the card was not updated:
+-- the next attempt comes after $5, never when $5 is NULL.
 UPDATE gateway.progress
 SET sent_version = CASE WHEN $4 IS NULL THEN sent_version ELSE $3 END, lark_message_id = coalesce($4, lark_message_id),
     attempts = CASE WHEN $4 IS NULL THEN attempts ELSE 0 END,

@@ -1,12 +1,18 @@
--- What the configuration file says about agents and installations, made true. Never changes a status: a revoked
--- installation stays revoked.
+-- Makes sure that an agent of the configuration file exists, and its workspace; returns the agent's id.
+--
+--   p_runtime     the agent's runtime; NULL means offline
+--   p_is_listed   true for an agent that the file lists: its runtime is set. false for one that only an installation
+--                 names: an agent that exists keeps its runtime
+--
+-- Called by apply_configuration and apply_installation.
 CREATE OR REPLACE FUNCTION gateway.apply_agent(p_workspace text, p_agent text, p_runtime text, p_is_listed boolean)
 RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE
     v_workspace bigint;
     v_agent bigint;
 BEGIN
-    INSERT INTO gateway.workspace (name) VALUES (p_workspace) ON CONFLICT ON CONSTRAINT workspace_name_unique DO NOTHING;
+    INSERT INTO gateway.workspace (name) VALUES (p_workspace)
+    ON CONFLICT ON CONSTRAINT workspace_name_unique DO NOTHING;
     SELECT w.id INTO v_workspace FROM gateway.workspace w WHERE w.name = p_workspace;
     INSERT INTO gateway.agent (workspace_id, name, runtime_id) VALUES (v_workspace, p_agent, p_runtime)
     ON CONFLICT ON CONSTRAINT agent_name_unique DO NOTHING;

@@ -1,6 +1,17 @@
--- The whole of a configuration file, in one transaction: p_agents [{workspace, name, runtime}], p_installations [{app_id,
--- workspace, agent, domain, locale, access}]. Returns what it changed: installation added, restored, revoked or
--- stays_revoked; agent restored or archived.
+-- Applies a whole configuration file in one transaction.
+--
+--   p_agents          [{workspace, name, runtime}]
+--   p_installations   [{app_id, workspace, agent, domain, locale, access}]
+--
+-- What the file made before and no longer names is revoked (installations) or archived (agents), never deleted. What a
+-- command made or revoked is left alone. Returns one row for each change:
+--
+--   kind           change
+--   installation   added, restored, revoked; stays_revoked when a command had revoked it
+--   agent          restored, archived
+--
+-- Raises GW002 when an app is active in another workspace. Locks: an advisory lock first, so that replicas that start
+-- together apply the same file one after another. Called by the gateway at its start and at a reload.
 CREATE OR REPLACE FUNCTION gateway.apply_configuration(p_agents jsonb, p_installations jsonb)
 RETURNS TABLE (kind text, name text, change text) LANGUAGE plpgsql AS $$
 #variable_conflict use_column

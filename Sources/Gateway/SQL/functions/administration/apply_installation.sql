@@ -1,4 +1,7 @@
--- An app that another workspace has is an error (GW002).
+-- Makes sure that an installation of an app exists with these settings, and the agent that it names; returns its id and
+-- status. Never changes the status: a revoked installation stays revoked.
+--
+-- Raises GW002 when the app is active in another workspace. Called by put_installation.
 CREATE OR REPLACE FUNCTION gateway.apply_installation(
     p_app_id text, p_workspace text, p_agent text, p_domain text, p_locale text, p_access text
 ) RETURNS TABLE (installation_id bigint, status text) LANGUAGE plpgsql AS $$

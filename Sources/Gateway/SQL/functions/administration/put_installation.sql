@@ -1,5 +1,10 @@
--- Makes an installation for an app, or takes the row that the app has. An app that is active elsewhere is refused, and the
--- words say where (GW002).
+-- Makes an installation for an app, or changes the one that the app has.
+--
+--   p_origin   who asks: config (the file) or command. The file restores what the file revoked; a command restores any
+--
+-- Returns the installation's id, its status, and the status that it had before (was; new for an app that had none).
+-- Raises GW002 when the app is active in another workspace, or, for a command, with another agent; the message says
+-- which. Locks: the app's row (FOR NO KEY UPDATE). Called by apply_configuration and by the command `installation add`.
 CREATE OR REPLACE FUNCTION gateway.put_installation(
     p_app_id text, p_workspace text, p_agent text, p_domain text, p_locale text, p_access text, p_origin text
 ) RETURNS TABLE (installation_id bigint, status text, was text) LANGUAGE plpgsql AS $$

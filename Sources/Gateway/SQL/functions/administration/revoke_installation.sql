@@ -1,4 +1,9 @@
--- Ends an installation: its connection is closed, and what still comes is dropped as revoked_installation.
+-- Revokes an active installation; returns whether there was one. Its holder closes the connection, and messages that
+-- still arrive are dropped as revoked_installation.
+--
+--   p_by   who revokes it: config (the file no longer names it) or command
+--
+-- Called by apply_configuration and by the command `installation revoke`.
 CREATE OR REPLACE FUNCTION gateway.revoke_installation(p_app_id text, p_by text) RETURNS boolean LANGUAGE plpgsql AS $$
 BEGIN
     UPDATE gateway.installation i

@@ -1,5 +1,6 @@
--- Carries out one command that stands at a position of a session, and puts its answer into the outbox. The caller holds
--- the session's lock.
+-- Carries out the command at a position of a session, and puts its answer into the outbox.
+-- Locks: the caller holds the session's lock; /issue also locks the workspace's row. Called by ingest_messages.
+-- Planner settings: see ingest_messages.
 CREATE OR REPLACE FUNCTION gateway.run_command(
     p_installation bigint, p_session bigint, p_position bigint, p_message_id text, p_sender text, p_content text,
     p_command text, p_title text, p_description text
@@ -14,8 +15,8 @@ DECLARE
 BEGIN
     CASE p_command
     WHEN 'new' THEN
-        -- What failed is set aside. What was never tried is still run, on its own side of the boundary, and so is what is
-        -- being tried now.
+        -- Messages of failed runs are set aside. Messages that no run was given yet still get one, on their own side of
+        -- the boundary; a run that is under way goes on.
         UPDATE gateway.chat_session s
         SET context_position = p_position,
             answered_position = CASE WHEN s.claimed_task_id IS NULL
@@ -25,7 +26,7 @@ BEGIN
         IF p_content = '' THEN v_answer := '{"notice": "context_started"}'; END IF;
     WHEN 'issue' THEN
         IF coalesce(v_title, '') = '' THEN
-            -- The first line of what was said before, of an issue its title.
+            -- Default title: the first line of the previous message, or the issue's title if it was an /issue.
             SELECT left(regexp_replace(l.line, '^/issue\s+', ''), 500) INTO v_title
             FROM (SELECT m.content FROM gateway.chat_message m
                   WHERE m.installation_id = p_installation AND m.session_id = p_session AND m.position < p_position
@@ -44,8 +45,8 @@ BEGIN
             FROM gateway.installation i WHERE i.id = p_installation AND w.id = i.workspace_id
             RETURNING w.* INTO v_workspace;
             v_number := v_workspace.last_issue;
-            INSERT INTO gateway.issue (workspace_id, number, title, description, created_by, installation_id, session_id,
-                lark_message_id)
+            INSERT INTO gateway.issue (
+                workspace_id, number, title, description, created_by, installation_id, session_id, lark_message_id)
             VALUES (v_workspace.id, v_number, v_title, coalesce(p_description, ''), p_sender, p_installation, p_session,
                 p_message_id);
             v_answer := jsonb_build_object('notice', 'issue_created', 'title', v_title,

@@ -1,5 +1,7 @@
--- Whether a session's sign has nothing to say any more: its message is answered, or no run waits or goes on.
-CREATE OR REPLACE FUNCTION gateway.is_typing_over(p_installation bigint, p_session bigint, p_position bigint) RETURNS boolean
+-- Tells whether a typing sign can go: its message is answered, or no run of the session waits or is under way.
+-- Called by take_typing.
+CREATE OR REPLACE FUNCTION gateway.is_typing_over(p_installation bigint, p_session bigint, p_position bigint)
+RETURNS boolean
 LANGUAGE sql STABLE AS $$
     SELECT NOT EXISTS (
         SELECT FROM gateway.chat_session s

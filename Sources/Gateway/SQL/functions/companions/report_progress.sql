@@ -1,5 +1,7 @@
--- Shows how far a claimed task is, instead of what it said before. A lost claim is an error (GW001).
-CREATE OR REPLACE FUNCTION gateway.report_progress(task_id bigint, worker text, progress text) RETURNS void LANGUAGE plpgsql AS $$
+-- Shows the progress of a claimed task, in place of its previous report; an empty report is ignored.
+-- Raises GW001 when the worker lost its claim. Locks: the session, then the task (hold_task). Public worker function.
+CREATE OR REPLACE FUNCTION gateway.report_progress(task_id bigint, worker text, progress text) RETURNS void
+LANGUAGE plpgsql AS $$
 DECLARE
     v_task gateway.agent_task := gateway.hold_task(report_progress.task_id, report_progress.worker);
     v_text text := left(btrim(coalesce(report_progress.progress, '')), 2000);

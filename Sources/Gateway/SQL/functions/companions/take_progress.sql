@@ -1,4 +1,7 @@
--- Takes what is to be shown, each card at most once a second; forgets the cards of runs that are over.
+-- Claims progress cards that have a newer text than the platform shows, at most p_limit of the installations that the
+-- holder owns. A card is claimed at most once a second. Cards of runs that have ended are deleted.
+--
+-- Locks: the cards (FOR UPDATE SKIP LOCKED). Called by the gateway.
 CREATE OR REPLACE FUNCTION gateway.take_progress(p_holder text, p_limit int)
 RETURNS TABLE (
     installation_id bigint, task_id bigint, version bigint, text text, lark_message_id text, attempts int, agent text,

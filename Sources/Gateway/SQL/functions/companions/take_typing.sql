@@ -1,4 +1,9 @@
--- Takes the signs that are over, of the installations that the holder owns, or of one session.
+-- Claims typing signs that are to be removed (see is_typing_over), at most p_limit of the installations that the holder
+-- owns. A claimed sign is claimed again after 15 seconds unless its row is gone.
+--
+--   p_installation, p_session   only the signs of this session, due or not; NULL means all sessions
+--
+-- Locks: the signs in key order (FOR UPDATE SKIP LOCKED). Called by the gateway.
 CREATE OR REPLACE FUNCTION gateway.take_typing(
     p_holder text, p_limit int, p_installation bigint DEFAULT NULL, p_session bigint DEFAULT NULL
 ) RETURNS TABLE (
@@ -12,7 +17,7 @@ BEGIN
         JOIN gateway.installation i ON i.id = t.installation_id
         WHERE i.lease_holder = p_holder
             AND (p_session IS NULL OR (t.installation_id = p_installation AND t.session_id = p_session))
-            -- Who is about to send the answer does not wait for the next attempt.
+            -- A session's reply is about to be sent: no wait for the next attempt.
             AND (t.next_attempt_at <= clock_timestamp() OR p_session IS NOT NULL)
             AND gateway.is_typing_over(t.installation_id, t.session_id, t.position)
     ), locked AS (

@@ -1,4 +1,5 @@
--- The session of every message without a verdict; a chat's first message makes its session and binding, together.
+-- Finds the session of every message that has no verdict; a chat's first message creates its session and binding.
+-- Returns one session id per message, NULL where there is a verdict. Called by ingest_messages.
 CREATE OR REPLACE FUNCTION gateway.find_or_create_sessions(
     p_installation bigint[], p_chat_id text[], p_thread_id text[], p_chat_type text[], p_member bigint[],
     p_verdict text[]

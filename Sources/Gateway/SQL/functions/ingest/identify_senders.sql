@@ -1,7 +1,10 @@
--- The senders that are no members yet, of messages without a verdict. With access 'open' an unknown sender becomes a
--- member with this message; else it is a verdict.
-CREATE OR REPLACE FUNCTION gateway.identify_senders(p_installation bigint[], p_sender text[], p_verdict text[], p_member bigint[])
-RETURNS TABLE (verdicts text[], members bigint[]) LANGUAGE plpgsql AS $$
+-- Finds the members that send the messages without a verdict. Where access is 'open', an unknown sender becomes a
+-- member with this message, unless their membership ended; every other unknown sender gets a verdict
+-- (non_workspace_member or unbound_user).
+-- Returns verdicts and member ids, one per message. Called by ingest_messages, if a sender is unknown.
+CREATE OR REPLACE FUNCTION gateway.identify_senders(
+    p_installation bigint[], p_sender text[], p_verdict text[], p_member bigint[]
+) RETURNS TABLE (verdicts text[], members bigint[]) LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 BEGIN
     WITH stranger AS MATERIALIZED (

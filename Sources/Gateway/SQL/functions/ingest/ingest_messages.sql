@@ -1,29 +1,38 @@
--- Decides the fate of every message of a batch, in one transaction: stored, or dropped with an audit row, and who is to
--- be told. Verdicts, in the order in which they win (behaviour B1 to B22):
+-- Decides the fate of every message of a batch, in one transaction: stores it, or drops it with an audit row, and puts
+-- what must be told into the outbox. Called by the gateway's ingest lanes.
+--
+-- The arrays have one element per message, in the order of arrival:
+--
+--   p_generation   lease generation under which the replica received the message (the fence)
+--   p_addressed    the message is for the bot; always true in p2p chats
+--   p_fault        NULL for a well-formed message, else 'invalid_event' or 'app_sender'
+--   p_command      the chat command of each message; NULL (the whole array) when the batch has none
+--   p_title, p_description   the arguments of /issue
+--   p_silence      debounce window
+--   p_max_wait     not used here: window_due applies it
+--   p_skips_busy   do not wait for sessions that others have locked: their messages get the verdict busy
+--
+-- Returns one verdict per message. When several apply, the first of this list wins (behaviour B1 to B22):
 --
 --   fenced                   this replica no longer owns the installation: nothing was written, do not ack
---   invalid_event            for another app (audited without an installation), without ids, or not to be decoded
---   revoked_installation     the installation is revoked; nothing else was looked at
+--   invalid_event            for another app (audited without an installation), without ids, or not decodable
+--   revoked_installation     the installation is revoked; nothing else was checked
 --   duplicate                handled before
 --   app_sender               written by a bot
---   not_addressed_in_group   nobody asked us
+--   not_addressed_in_group   a group message that does not address the bot
 --   non_workspace_member     the sender's membership ended
 --   unbound_user             the sender must bind first; a prompt is in the outbox, one per sender and 15 minutes
---   busy                     with p_skips_busy: somebody holds the session's row; nothing of the message was written, it
---                            is to come again
+--   busy                     with p_skips_busy: another transaction holds the session's row. Nothing of the message was
+--                            written: it must be submitted again
 --   ingested                 stored at message_position; window_open says whether its run is still to be queued
 --
--- Whoever waits for a lock for 800 ms gives up (SQLSTATE 55P03); with p_skips_busy the neighbours do not wait for the
--- message of a session that is held.
+-- Raises 55P03 after waiting 800 ms for a lock, and 40001 when a session was deleted meanwhile.
+-- Locks: installations (FOR KEY SHARE), dedup keys, sessions (FOR NO KEY UPDATE); each in key order, so that two
+-- batches can't deadlock.
 --
--- The arrays have one element per message, in the order of arrival. p_fault: NULL for a well-formed message to be
--- looked at, else 'invalid_event' or 'app_sender'. p_addressed: true for p2p. Order of locks: installations (FOR KEY
--- SHARE), dedup keys, sessions; each in the order of its key, so that two batches can't deadlock.
---
--- Plans are made once per connection, also while the tables are empty, and kept when they have grown: so tables are
--- reached by nested loops over indexes alone, and what is not in a table is matched by sorting and by position.
---
--- p_command, NULL where a batch has none: what each message commands; p_title and p_description: what /issue says.
+-- Planner settings: plans are made once per connection, possibly while the tables are empty, and kept when the tables
+-- have grown. So tables are reached by nested loops over indexes alone, and data that is in no table is matched by
+-- sorting and by position.
 CREATE OR REPLACE FUNCTION gateway.ingest_messages(
     p_installation bigint[], p_generation bigint[], p_app_id text[], p_message_id text[], p_chat_id text[],
     p_thread_id text[], p_chat_type text[], p_sender text[], p_content text[], p_sent_at_ms bigint[],
@@ -31,32 +40,33 @@ CREATE OR REPLACE FUNCTION gateway.ingest_messages(
     p_command text[] DEFAULT NULL, p_title text[] DEFAULT NULL, p_description text[] DEFAULT NULL
 ) RETURNS TABLE (ordinal int, verdict text, session_id bigint, message_position bigint, window_open boolean)
 LANGUAGE plpgsql
-SET lock_timeout = '800ms' SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET plan_cache_mode = force_generic_plan
+SET lock_timeout = '800ms' SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off
+SET plan_cache_mode = force_generic_plan
 AS $$
 #variable_conflict use_column
 DECLARE
     v_verdict text[];
     v_member bigint[];
     v_session bigint[];
-    -- Of each message: which of v_sessions it goes to, and as its how manieth.
+    -- Per message: the index of its session in v_sessions, and its ordinal within that session.
     v_slot bigint[];
     v_nth bigint[];
-    -- The sessions that get messages, in the order of their keys: how many, the last position before them, and whether
-    -- no queued task covers them.
+    -- The sessions that get messages, in key order. Per session: the number of messages, the last position before them,
+    -- and whether they need a window because no queued task covers them.
     v_installations bigint[];
     v_sessions bigint[];
     v_counts bigint[];
     v_before bigint[];
     v_uncovered boolean[];
-    -- How many of its messages the last one is that a run has to answer; NULL: none is.
+    -- Per session: the ordinal of its last message that needs a run; NULL if none does.
     v_last bigint[];
     v_now timestamptz;
 BEGIN
-    -- The fence: a takeover waits here for us, or we see its generation.
+    -- The fence: a takeover waits until this transaction ends, or this transaction sees the new generation.
     PERFORM FROM gateway.installation i WHERE i.id = ANY (p_installation) ORDER BY i.id FOR KEY SHARE;
 
-    -- Everything that one look can decide. Dedup comes before every other question about the message: a replay never
-    -- prompts twice, never audits another reason. What has no verdict then is to be stored.
+    -- All that one query can decide. Dedup precedes every other check of the message: a replay never prompts twice and
+    -- never audits another reason.
     WITH arrived AS MATERIALIZED (
         SELECT r.n, r.installation, r.message_id, r.chat_id, r.thread_id, r.sender, r.addressed, r.fault, CASE
                 WHEN i.id IS NULL OR i.lease_generation <> r.generation THEN 'fenced'
@@ -74,7 +84,7 @@ BEGIN
         ON CONFLICT DO NOTHING
         RETURNING installation_id, lark_message_id
     ), compared AS (
-        -- Of equal ids in one batch the first is the message.
+        -- If an id occurs twice in one batch, the first occurrence is the message.
         SELECT u.*, bool_or(u.n IS NULL) OVER same AND row_number() OVER (same ORDER BY u.n) = 1 AS is_fresh
         FROM (
             SELECT a.* FROM arrived a
@@ -146,7 +156,8 @@ BEGIN
         IF cardinality(p_command) > 0 THEN
             SELECT array_agg(l.last ORDER BY l.slot) INTO v_last
             FROM (SELECT r.slot, max(r.nth) FILTER (WHERE gateway.is_answered_by_runs(r.command, r.content)) AS last
-                  FROM unnest(v_session, v_slot, v_nth, p_command, p_content) AS r (session, slot, nth, command, content)
+                  FROM unnest(v_session, v_slot, v_nth, p_command, p_content)
+                      AS r (session, slot, nth, command, content)
                   WHERE r.session IS NOT NULL GROUP BY r.slot) l;
         END IF;
         v_now := clock_timestamp();
@@ -159,15 +170,17 @@ BEGIN
         WHERE s.installation_id = d.installation AND s.id = d.session;
 
         INSERT INTO gateway.chat_message
-            (installation_id, session_id, position, role, sender, content, lark_message_id, sent_at, created_at, command)
+            (installation_id, session_id, position, role, sender, content, lark_message_id, sent_at, created_at,
+            command)
         SELECT r.installation, r.session, v_before[r.slot] + r.nth, 'user', r.sender, r.content, r.message_id,
             to_timestamp(r.sent_at_ms / 1000.0), v_now, r.command
-        FROM unnest(p_installation, v_session, v_slot, v_nth, p_sender, p_content, p_message_id, p_sent_at_ms, p_command)
+        FROM unnest(p_installation, v_session, v_slot, v_nth, p_sender, p_content, p_message_id, p_sent_at_ms,
+            p_command)
             AS r (installation, session, slot, nth, sender, content, message_id, sent_at_ms, command)
         WHERE r.session IS NOT NULL;
 
-        -- A statement of its own: it must see the tasks as they are now that the sessions' locks are held. Unless a
-        -- queued task covers its messages already, each session has an open window.
+        -- A separate statement, so that its snapshot is taken after the sessions were locked. A session whose messages
+        -- no queued task covers gets an open window.
         SELECT array_agg(t.id IS NULL AND d.last IS NOT NULL ORDER BY d.n) INTO v_uncovered
         FROM unnest(v_installations, v_sessions, v_last) WITH ORDINALITY AS d (installation, session, last, n)
         LEFT JOIN LATERAL (SELECT t.id FROM gateway.agent_task t WHERE t.installation_id = d.installation
@@ -184,7 +197,8 @@ BEGIN
                 r.content, r.command, r.title, r.description)
             FROM (SELECT * FROM unnest(p_installation, v_session, v_slot, v_nth, p_message_id, p_sender, p_content,
                       p_command, p_title, p_description) WITH ORDINALITY
-                      AS u (installation, session, slot, nth, message_id, sender, content, command, title, description, n)
+                      AS u (installation, session, slot, nth, message_id, sender, content, command, title, description,
+                          n)
                   WHERE u.session IS NOT NULL AND u.command IS NOT NULL ORDER BY u.n) r;
         END IF;
     END IF;

@@ -1,5 +1,6 @@
--- Locks what sessions can be locked at once; the messages of the others (and their repetitions in the batch) become
--- busy, and are forgotten.
+-- Locks the sessions that can be locked without waiting. Messages of the other sessions, and their repetitions in the
+-- batch, get the verdict busy; their dedup rows are deleted, so that they can be submitted again.
+-- Locks: sessions in key order (FOR NO KEY UPDATE SKIP LOCKED). Called by ingest_messages, with p_skips_busy.
 CREATE OR REPLACE FUNCTION gateway.leave_out_busy(
     p_installation bigint[], p_message_id text[], p_verdict text[], p_session bigint[]
 ) RETURNS TABLE (verdicts text[], sessions bigint[]) LANGUAGE plpgsql AS $$

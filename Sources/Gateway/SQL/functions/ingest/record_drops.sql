@@ -1,5 +1,6 @@
--- What was dropped is audited, and who has to know is told: one prompt per stranger and 15 minutes, privately, also
--- when they wrote in a group; one notice per ended membership.
+-- Audits the dropped messages (all verdicts but fenced and busy), and tells the senders who must know: one private
+-- prompt per stranger and 15 minutes, also for a group message; one notice per ended membership. Called by
+-- ingest_messages.
 CREATE OR REPLACE FUNCTION gateway.record_drops(
     p_installation bigint[], p_app_id text[], p_message_id text[], p_chat_id text[], p_sender text[], p_verdict text[]
 ) RETURNS void LANGUAGE plpgsql AS $$
@@ -19,7 +20,7 @@ BEGIN
     FROM (SELECT DISTINCT x.installation, x.sender
           FROM unnest(p_installation, p_sender, p_verdict) AS x (installation, sender, verdict)
           WHERE x.verdict = 'unbound_user') r
-    -- A subquery of its own for each: joined, it would look at the prompts of all installations.
+    -- A scalar subquery per sender: as a join it would read the prompts of all installations.
     WHERE (SELECT true FROM gateway.outbox o
         WHERE o.installation_id = r.installation AND o.receive_id = r.sender AND o.kind = 'prompt'
             AND o.created_at > now() - interval '15 minutes' AND o.dead_at IS NULL LIMIT 1) IS NULL;

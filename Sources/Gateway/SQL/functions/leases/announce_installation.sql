@@ -1,3 +1,5 @@
+-- Notifies the replicas (gateway_installation). Fires when an installation is added, gets a new revision, is wanted by
+-- a replica, or is released.
 CREATE OR REPLACE FUNCTION gateway.announce_installation() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     NOTIFY gateway_installation;

@@ -1,5 +1,5 @@
--- Trigger function: a lease that changes hands begins with a fresh connection state. The new holder is connecting; where
--- nobody holds the lease, nothing is known of a connection.
+-- Resets the connection state of a lease that changes hands: the new holder is connecting; without a holder the state
+-- is unknown. Fires before an update that changes the holder or the generation.
 CREATE OR REPLACE FUNCTION gateway.begin_connection_state() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     NEW.connection_state := CASE WHEN NEW.lease_holder IS NOT NULL THEN 'connecting' END;
@@ -9,8 +9,9 @@ BEGIN
     RETURN NEW;
 END $$;
 
--- A renewal changes neither column: it does not pay for the trigger.
+-- A renewal sets neither column, so it does not pay for the trigger.
 CREATE OR REPLACE TRIGGER installation_changed_hands BEFORE UPDATE OF lease_holder, lease_generation
     ON gateway.installation
-    FOR EACH ROW WHEN ((OLD.lease_holder, OLD.lease_generation) IS DISTINCT FROM (NEW.lease_holder, NEW.lease_generation))
+    FOR EACH ROW WHEN ((OLD.lease_holder, OLD.lease_generation)
+        IS DISTINCT FROM (NEW.lease_holder, NEW.lease_generation))
     EXECUTE FUNCTION gateway.begin_connection_state();

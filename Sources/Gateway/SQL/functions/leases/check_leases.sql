@@ -1,4 +1,4 @@
--- What a holder still holds, looked at between two renewals.
+-- Lists the active leases of a holder between two renewals; is_wanted: another live replica asks for the installation.
 CREATE OR REPLACE FUNCTION gateway.check_leases(p_holder text)
 RETURNS TABLE (installation_id bigint, generation bigint, revision bigint, is_wanted boolean) LANGUAGE sql STABLE AS $$
     SELECT i.id, i.lease_generation, i.revision, i.wanted_by <> p_holder AND r.expires_at > clock_timestamp()

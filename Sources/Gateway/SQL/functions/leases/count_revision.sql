@@ -1,11 +1,13 @@
--- What a replica must look at again is counted and announced, whoever changes it, and however.
+-- Increments an installation's revision. Fires before an update that changes what its connection depends on, whoever
+-- makes the change; replicas then reload the installation (the trigger installation_announced notifies them).
 CREATE OR REPLACE FUNCTION gateway.count_revision() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     NEW.revision := OLD.revision + 1;
     RETURN NEW;
 END $$;
 
-CREATE OR REPLACE TRIGGER installation_changed BEFORE UPDATE OF app_id, domain, sealed_secret, status ON gateway.installation
+CREATE OR REPLACE TRIGGER installation_changed BEFORE UPDATE OF app_id, domain, sealed_secret, status
+    ON gateway.installation
     FOR EACH ROW WHEN ((OLD.app_id, OLD.domain, OLD.sealed_secret, OLD.status)
         IS DISTINCT FROM (NEW.app_id, NEW.domain, NEW.sealed_secret, NEW.status))
     EXECUTE FUNCTION gateway.count_revision();

@@ -1,4 +1,6 @@
--- Renews every lease of a holder in one statement, and says that it lives. Returns what it still holds.
+-- Renews every lease of a holder in one statement, and records that the replica is alive. Returns the leases that it
+-- still holds; is_wanted: another live replica asks for the installation.
+-- Locks: installations in key order (FOR NO KEY UPDATE), which never waits for ingest. Called by the gateway.
 CREATE OR REPLACE FUNCTION gateway.hold_leases(p_holder text, p_ttl interval)
 RETURNS TABLE (installation_id bigint, generation bigint, revision bigint, is_wanted boolean) LANGUAGE plpgsql AS $$
 #variable_conflict use_column
@@ -6,7 +8,7 @@ BEGIN
     INSERT INTO gateway.replica AS r (holder, expires_at) VALUES (p_holder, clock_timestamp() + p_ttl)
     ON CONFLICT (holder) DO UPDATE SET expires_at = EXCLUDED.expires_at;
     RETURN QUERY
-    -- Every statement that changes many installations locks them in this order, so that no two wait for one another.
+    -- Every statement that changes many installations locks them in this order, so that two can't deadlock.
     WITH locked AS (
         SELECT i.id FROM gateway.installation i WHERE i.lease_holder = p_holder AND i.status = 'active'
         ORDER BY i.id FOR NO KEY UPDATE

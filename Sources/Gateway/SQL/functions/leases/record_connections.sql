@@ -1,4 +1,5 @@
--- What a holder says about its connections, for `status`. Said for a lease that it lost, it is not written.
+-- Records what a holder reports about its connections, for `status`. A report under a lost lease generation is ignored.
+-- Locks: installations in key order (FOR NO KEY UPDATE). Called by the gateway.
 CREATE OR REPLACE FUNCTION gateway.record_connections(
     p_installation bigint[], p_generation bigint[], p_state text[], p_reason text[], p_age_ms bigint[],
     p_retry_in_ms bigint[]

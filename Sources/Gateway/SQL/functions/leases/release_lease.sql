@@ -1,4 +1,5 @@
--- Gives up one lease, if it is still the caller's; who wants it takes it, and everybody else after a while.
+-- Releases one lease; returns false if the caller no longer holds it. The replica that asked for it may acquire it at
+-- once, every other replica after a grace period (see take_leases).
 CREATE OR REPLACE FUNCTION gateway.release_lease(p_installation bigint, p_generation bigint, p_holder text)
 RETURNS boolean LANGUAGE plpgsql AS $$
 BEGIN

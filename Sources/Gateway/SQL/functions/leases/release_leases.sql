@@ -1,4 +1,5 @@
--- Gives up every lease of a holder that stops, and wakes those who wait for them.
+-- Releases every lease of a holder that shuts down, and notifies the replicas that wait for them.
+-- Locks: installations in key order (FOR NO KEY UPDATE). Called by the gateway.
 CREATE OR REPLACE FUNCTION gateway.release_leases(p_holder text) RETURNS void LANGUAGE sql AS $$
     DELETE FROM gateway.replica r WHERE r.holder = p_holder;
     WITH locked AS (

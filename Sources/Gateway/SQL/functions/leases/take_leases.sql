@@ -1,13 +1,17 @@
--- Takes over what is free of what the holder can connect (it knows the app's secret, or a key that the secret is sealed
--- with): up to its share, and what nobody else took for p_grace; also what it holds already and does not use. Free is
--- what nobody holds, or whose lease ran out, or whose holder is known to be dead, unless another replica is about to take
--- it. FOR UPDATE waits until every write under the old generation has ended; none can begin after it.
+-- Acquires free installations whose credentials the holder has (it knows the app's secret, or a key that the secret is
+-- sealed with): up to its fair share, plus any left free for longer than p_grace, plus its own leases that it does not
+-- use. Free means: no holder, an expired lease, or a holder known to be dead; unless another live replica has requested
+-- it, for p_grace at most. A replica that has less than its share then asks those that have more to hand over. Returns
+-- the acquired leases.
 --
--- A replica that has less than its share then asks those that have more than theirs: they hand over what it wants.
--- Returns what it took.
+--   p_dead_holders         holders known to be dead
+--   p_app_ids, p_key_ids   apps and sealing keys whose secrets the replica can use
+--   p_used                 installations that the replica holds and uses
 --
--- Replicas that look at the same moment choose one after another (the advisory lock): else they would choose the same free
--- installations. Renewals and releases wait for nobody.
+-- Locks: an advisory lock first, so that replicas that scan at the same moment choose one after another, not the same
+-- installations; renewals and releases don't take it. Then the chosen installations in key order (FOR UPDATE, which
+-- waits until every write under the old generation has ended; none can begin after it). Then, to request installations
+-- of other holders or to withdraw requests, theirs (FOR NO KEY UPDATE SKIP LOCKED). Called by the gateway.
 CREATE OR REPLACE FUNCTION gateway.take_leases(
     p_holder text, p_dead_holders text[], p_app_ids text[], p_key_ids text[], p_used bigint[], p_ttl interval,
     p_grace interval
@@ -26,7 +30,7 @@ DECLARE
     v_wishes bigint;
 BEGIN
     PERFORM pg_advisory_xact_lock(7810759452391891045);
-    -- The time of the choice: the wait for the lock can be long.
+    -- Read after the lock: the wait for it can be long.
     v_now := clock_timestamp();
     INSERT INTO gateway.replica AS r (holder, expires_at) VALUES (p_holder, v_now + p_ttl)
     ON CONFLICT (holder) DO UPDATE SET expires_at = EXCLUDED.expires_at;
@@ -39,7 +43,7 @@ BEGIN
     RETURN QUERY
     WITH candidate AS (
         SELECT i.id, i.lease_holder = p_holder AS is_own,
-            -- NULL: to nobody who lives.
+            -- NULL if no live replica has requested it.
             CASE WHEN r.holder IS NOT NULL THEN i.wanted_by = p_holder END AS is_promised,
             CASE WHEN i.lease_holder IS NULL THEN i.free_since
                  WHEN i.lease_expires_at < v_now THEN i.lease_expires_at ELSE v_now END AS since
@@ -69,13 +73,17 @@ BEGIN
     RETURNING i.id, i.app_id, i.lease_generation, i.revision, i.domain, i.sealed_secret, i.sealed_key_id, i.bot_open_id,
         i.bot_union_id;
 
-    -- The share rounded down: who has that many wishes for nothing any more, so nothing goes to and fro.
+    -- Rounded down: a replica at its fair share requests nothing, so installations don't bounce between replicas.
     v_fair := v_active / v_replicas;
     SELECT count(*) FILTER (WHERE i.lease_holder = p_holder),
         count(*) FILTER (WHERE i.lease_holder <> p_holder AND i.wanted_by = p_holder)
         INTO v_held, v_wishes FROM gateway.installation i WHERE i.status = 'active';
     IF v_held >= v_fair THEN
-        UPDATE gateway.installation i SET wanted_by = NULL WHERE i.wanted_by = p_holder;
+        -- SKIP LOCKED: rows of other holders, out of key order. A request that is skipped is withdrawn by a later scan.
+        WITH wanted AS (
+            SELECT i.id FROM gateway.installation i WHERE i.wanted_by = p_holder FOR NO KEY UPDATE SKIP LOCKED
+        )
+        UPDATE gateway.installation i SET wanted_by = NULL FROM wanted w WHERE i.id = w.id;
     ELSIF v_held + v_wishes < v_fair THEN
         WITH loaded AS (
             SELECT i.lease_holder, count(*) - v_share - count(*) FILTER (WHERE r.holder IS NOT NULL) AS excess
@@ -92,7 +100,8 @@ BEGIN
                 AND (i.app_id = ANY (p_app_ids) OR i.sealed_key_id = ANY (p_key_ids))
         ), chosen AS (
             SELECT i.id FROM gateway.installation i
-            JOIN (SELECT o.id FROM offered o WHERE o.n <= o.excess ORDER BY o.n, o.id LIMIT v_fair - v_held - v_wishes) o ON o.id = i.id
+            JOIN (SELECT o.id FROM offered o WHERE o.n <= o.excess ORDER BY o.n, o.id
+                  LIMIT v_fair - v_held - v_wishes) o ON o.id = i.id
             FOR NO KEY UPDATE OF i SKIP LOCKED
         )
         UPDATE gateway.installation i SET wanted_by = p_holder FROM chosen c WHERE i.id = c.id;

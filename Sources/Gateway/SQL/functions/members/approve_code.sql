@@ -1,5 +1,9 @@
--- Redeems the code of a prompt: its sender becomes a member of the workspace. Outcomes: bound, unknown, used, expired,
--- already_bound.
+-- Redeems the code of a prompt for an administrator: its sender becomes a member of the workspace.
+--
+--   p_member   the member's name; NULL or '' means the sender's open_id
+--
+-- Returns one row. outcome: bound, already_bound, used, expired, or unknown (then the other columns are NULL).
+-- Locks: the token (FOR UPDATE), so that of two calls one succeeds. Called by the command `member approve`.
 CREATE OR REPLACE FUNCTION gateway.approve_code(p_code_sha256 bytea, p_member text)
 RETURNS TABLE (outcome text, open_id text, member text, workspace text) LANGUAGE plpgsql AS $$
 #variable_conflict use_column

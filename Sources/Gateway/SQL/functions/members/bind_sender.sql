@@ -1,5 +1,7 @@
--- Makes the sender a member of the installation's workspace, and tells them so privately. Returns false when they are one
--- already.
+-- Makes a sender a member of the installation's workspace, and puts a private notice to the sender into the outbox.
+-- Returns false, and changes nothing of the binding, when the sender is bound already.
+--
+-- Called by approve_code and redeem_link, which hold the token's lock.
 CREATE OR REPLACE FUNCTION gateway.bind_sender(p_installation bigint, p_open_id text, p_member text)
 RETURNS boolean LANGUAGE plpgsql AS $$
 DECLARE

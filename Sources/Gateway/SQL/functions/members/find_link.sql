@@ -1,6 +1,13 @@
--- What a link's page shows. `member`: who its person is already, for as long as the link would have been good.
+-- Returns what a link's page shows; no row when there is no such link.
+--
+--   state    see link_state
+--   member   the member that the link's person already is; NULL after the link's time
+--
+-- Called by the pairing site.
 CREATE OR REPLACE FUNCTION gateway.find_link(p_link_sha256 bytea)
-RETURNS TABLE (state text, app_id text, open_id text, agent text, workspace text, locale text, member text, tries_left int)
+RETURNS TABLE (
+    state text, app_id text, open_id text, agent text, workspace text, locale text, member text, tries_left int
+)
 LANGUAGE sql STABLE AS $$
     SELECT gateway.link_state(t), i.app_id, t.open_id, a.name, w.name, i.locale,
         CASE WHEN t.expires_at > clock_timestamp() THEN m.name END, gateway.most_wrong_codes() - t.wrong_codes

@@ -1,4 +1,9 @@
--- An invitation, instead of those of the same name that nobody used. Returns whether there is such a workspace.
+-- Stores an invitation; it replaces unused ones of the same member name. Returns false when there is no such workspace.
+--
+--   p_open_id   only this sender may use the invitation; NULL means anyone who has the code
+--   p_valid     how long the invitation is valid
+--
+-- Called by the command `member invite`.
 CREATE OR REPLACE FUNCTION gateway.invite_member(
     p_workspace text, p_member text, p_open_id text, p_code_sha256 bytea, p_valid interval
 ) RETURNS boolean LANGUAGE plpgsql AS $$

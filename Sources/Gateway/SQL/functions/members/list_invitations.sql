@@ -1,5 +1,7 @@
--- The invitations that a link's person could have, for the caller to compare; also those that are used or over, so that
--- it can be said.
+-- Returns the invitations of the workspace that a link belongs to, for the caller to compare their hashes with the code
+-- that was entered. Used and expired ones are among them, so that the page can say which it was.
+--
+-- Called by the pairing site.
 CREATE OR REPLACE FUNCTION gateway.list_invitations(p_link_sha256 bytea)
 RETURNS TABLE (invitation bigint, code_sha256 bytea) LANGUAGE sql STABLE AS $$
     SELECT v.id, v.code_sha256

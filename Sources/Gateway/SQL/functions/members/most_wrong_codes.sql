@@ -1,2 +1,2 @@
--- How many wrong codes end a link. With one link per person and 15 minutes nobody guesses one of 2^50.
+-- Returns how many wrong codes block a link. With one link per person and 15 minutes nobody guesses a code of 2^50.
 CREATE OR REPLACE FUNCTION gateway.most_wrong_codes() RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT 5';

@@ -1,8 +1,15 @@
--- Redeems a link with the invitation whose code was given; NULL: the code is nobody's. Of several at once one succeeds.
--- The link's person is bound, whoever opened it. Outcomes: bound, already_bound; what link_state says of a link that is not
--- open, or unknown; wrong_code, invitation_used, invitation_expired, wrong_person (the invitation is for another open_id),
--- member_taken (that member has this bot with another account), each of which counts as one wrong code.
-CREATE OR REPLACE FUNCTION gateway.redeem_link(p_link_sha256 bytea, p_invitation bigint) RETURNS text LANGUAGE plpgsql AS $$
+-- Redeems a link with an invitation (NULL: no invitation has the code that was given). The link's person is bound,
+-- whoever opened it. Of several concurrent calls one succeeds. Returns the outcome:
+--
+--   bound, already_bound   the person is a member now, or was one
+--   unknown                no such link; also what link_state returns for a link that is not open
+--   wrong_code, invitation_used, invitation_expired
+--   wrong_person           the invitation is for another open_id
+--   member_taken           the member is bound to this bot with another account
+--
+-- Each outcome from wrong_code on counts as one wrong code. Locks: the token, then the invitation (FOR UPDATE).
+CREATE OR REPLACE FUNCTION gateway.redeem_link(p_link_sha256 bytea, p_invitation bigint) RETURNS text
+LANGUAGE plpgsql AS $$
 DECLARE
     v_token gateway.binding_token;
     v_invitation gateway.invitation;

@@ -1,3 +1,4 @@
+-- Records the senders bound to a member as former members, not yet told. Fires before the member is deleted.
 CREATE OR REPLACE FUNCTION gateway.remember_former_member() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     INSERT INTO gateway.former_member (installation_id, open_id)

@@ -1,4 +1,4 @@
--- Gives a row up that was not sent: what waits behind it in its chat goes on. Returns whether there was one.
+-- Gives up an unsent row, so that the rows behind it in its chat can be sent. Returns whether there was such a row.
 CREATE OR REPLACE FUNCTION gateway.drop_outbox(p_id uuid) RETURNS boolean LANGUAGE plpgsql AS $$
 BEGIN
     UPDATE gateway.outbox o

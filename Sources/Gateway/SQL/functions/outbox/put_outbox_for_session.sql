@@ -1,13 +1,14 @@
--- Where a session's answers go: the chat, or the topic through the latest user message. That an agent is offline or archived
--- is said once an hour, and again when a worker has claimed a run of the session since. All else is said each time: each
--- failed run had a question of its own.
+-- Puts a message for a session's chat into the outbox; for a topic as a reply, to p_reply_to or the latest user
+-- message. The notice that an agent is offline or archived is sent once an hour, and again if a worker has claimed a
+-- run of the session since. Everything else is sent each time: each failed run had a question of its own.
+-- Planner settings: see ingest_messages.
 CREATE OR REPLACE FUNCTION gateway.put_outbox_for_session(
     p_installation bigint, p_session bigint, p_kind text, p_payload jsonb, p_reply_to text
 ) RETURNS void LANGUAGE plpgsql
 SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET plan_cache_mode = force_generic_plan
 AS $$
 BEGIN
-    -- A test of its own: in one expression with the query, each reply would pay for the query's plan.
+    -- A separate test: in one expression with the query, every reply would pay for planning the query.
     IF p_payload ->> 'notice' IN ('agent_offline', 'agent_archived') THEN
         IF EXISTS (
             SELECT FROM gateway.outbox o

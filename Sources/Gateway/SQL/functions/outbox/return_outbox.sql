@@ -1,7 +1,7 @@
--- When Postgres goes away between a commit and its answer, who asked does not know what they were given, and it used to lie
--- there until its time ran out: a minute, for a message or a task. Who got no answer says so now, and may have it at once.
-
--- Lets be taken again what this replica has taken and does not know of: all but p_under_way. Returns how much.
+-- Releases every row that this replica has claimed except those in p_under_way. Returns the count.
+--
+-- If Postgres dies between commit and reply, the replica does not know what it claimed. Without this, those rows would
+-- be blocked for their whole visibility timeout. Called by the gateway. Planner settings: see ingest_messages.
 CREATE OR REPLACE FUNCTION gateway.return_outbox(p_holder text, p_under_way uuid[]) RETURNS int LANGUAGE plpgsql
 SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET plan_cache_mode = force_generic_plan
 AS $$

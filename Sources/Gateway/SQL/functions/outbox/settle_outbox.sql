@@ -1,5 +1,10 @@
--- Records what became of a send. NULL p_retry_in: dead where there is an error, else sent. Only while the row is still
--- taken under the same lease generation. p_told: where a reply of a session is dead, what its chat is told of the reason; NULL: nothing.
+-- Records the outcome of a send, if the row is still claimed under the same lease generation.
+--
+--   p_error      NULL: the message was sent
+--   p_retry_in   backoff until the next attempt; NULL with an error: the row is dead
+--   p_told       the reason that the chat is told when a session's reply is dead; NULL: nothing is told
+--
+-- Called by the gateway's sender.
 CREATE OR REPLACE FUNCTION gateway.settle_outbox(
     p_installation bigint, p_generation bigint, p_id uuid, p_lark_message_id text, p_error text, p_retry_in interval,
     p_told text DEFAULT NULL

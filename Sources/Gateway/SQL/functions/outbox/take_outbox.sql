@@ -1,7 +1,10 @@
--- Takes what is to be sent by this holder, at most p_limit rows: of each receiver the oldest that is not sent, when it is
--- due; of each installation the oldest of these, then the second of each, and so on: a bot that has much to say lets the
--- others speak. What was taken is not taken again before p_visibility has passed, or the lease has changed hands. Without the
--- installations whose app may not send now (p_held).
+-- Claims up to p_limit rows for sending: of each receiver the oldest unsent row, when it is due. Installations take
+-- turns (the oldest of each, then the second of each), so that a busy bot does not keep the others waiting.
+--
+--   p_visibility   visibility timeout: the row is not claimed again before it has passed or the lease has changed hands
+--   p_held         installations whose app is throttled now: they are left out
+--
+-- Locks: outbox rows (FOR UPDATE SKIP LOCKED). Called by the gateway's sender. Planner settings: see ingest_messages.
 CREATE OR REPLACE FUNCTION gateway.take_outbox(
     p_holder text, p_limit int, p_visibility interval, p_held bigint[] DEFAULT '{}'
 ) RETURNS TABLE (
@@ -25,7 +28,7 @@ BEGIN
             AND (SELECT true FROM gateway.outbox o
                 WHERE o.installation_id = i.id AND o.sent_at IS NULL AND o.dead_at IS NULL LIMIT 1) IS NOT NULL
     ), share AS MATERIALIZED (
-        -- Twice what an equal share would be, so that all are used where some have less.
+        -- Twice an equal share, so that p_limit is used up even if some installations have less.
         SELECT least(p_limit, greatest(1, ceil(2.0 * p_limit / greatest(1, count(*)))::int)) AS size FROM busy
     ), head AS MATERIALIZED (
         SELECT i.id AS installation_id, o.id, i.lease_generation, i.locale, i.workspace_id, i.agent_id
@@ -44,7 +47,7 @@ BEGIN
     ), due AS (
         SELECT h.* FROM head h
         JOIN gateway.outbox o ON o.installation_id = h.installation_id AND o.id = h.id
-        -- Said so that the indexes of unsent rows are no candidates: it is the primary key that finds a row.
+        -- Written as coalesce(…) to keep the planner off the partial indexes: use the primary key here.
         WHERE coalesce(o.sent_at, o.dead_at) IS NULL
             AND (o.next_attempt_at <= v_now OR o.taken_generation <> h.lease_generation)
         FOR UPDATE OF o SKIP LOCKED

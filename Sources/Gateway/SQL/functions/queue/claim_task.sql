@@ -1,9 +1,23 @@
--- Claims the oldest claimable task of a runtime, of one installation where one is given; no row when there is none.
--- messages: user messages of one context after the last answered one, in order (see hand_out), as
--- [{position, lark_message_id, sender, content, created_at}]; commands are none. context: which /new the messages stand
--- after, by its position; 0: none. A worker that remembers a session forgets it when the context changes. group_context:
--- what was said in the group before, by others: [{lark_message_id, sender, from: user or bot, content, created_at}].
--- A task whose messages can't be handed out fails, its chat is told, and the next one is claimed.
+-- Claims the oldest claimable task of a runtime for a worker; returns no row when there is none.
+--
+--   runtime        the runtime whose tasks are claimed
+--   worker         the claim's owner; the other worker functions check it
+--   lease          visibility timeout: how long the claim lasts without extend_task
+--   installation   NULL means the tasks of all installations
+--
+-- Returns the task and what the worker needs to run it:
+--
+--   messages        unanswered user messages of one context, in order, without commands (see hand_out):
+--                   [{position, lark_message_id, sender, content, created_at}]
+--   context         the position of the /new that began the context, 0 for none. A worker that remembers a session
+--                   forgets it when the context changes
+--   group_context   what others said in the group before: [{lark_message_id, sender, from: user or bot, content,
+--                   created_at}]
+--
+-- Gives expired claims of the runtime back first. A task whose messages can't be handed out fails, its chat is told,
+-- and the next task is claimed. Raises 22023 when worker or lease is missing.
+-- Locks: the task and its session together (FOR NO KEY UPDATE SKIP LOCKED), so the claim never waits for either.
+-- Public worker function. Planner settings: see ingest_messages.
 CREATE OR REPLACE FUNCTION gateway.claim_task(
     runtime text, worker text, lease interval DEFAULT '60 seconds', installation bigint DEFAULT NULL
 ) RETURNS TABLE (
@@ -21,17 +35,17 @@ BEGIN
     IF claim_task.worker IS NULL OR claim_task.worker = '' THEN
         RAISE EXCEPTION 'claim_task needs a worker name' USING ERRCODE = '22023';
     END IF;
-    -- A lease that no timestamp can hold is the caller's fault, and must not fail a task below.
+    -- Evaluated here: a lease that overflows a timestamp is the caller's error, and must not fail a task below.
     IF claim_task.lease IS NULL OR clock_timestamp() + claim_task.lease IS NULL THEN
         RAISE EXCEPTION 'claim_task needs a lease' USING ERRCODE = '22023';
     END IF;
     PERFORM gateway.expire_claims(claim_task.runtime);
     LOOP
         v_task := NULL;
-        -- All that touches the rows is in the block: rows that are locked outside of a subtransaction and updated inside get a
-        -- multixact each, which cost 64 workers a fifth of their tasks.
+        -- Lock and update belong to the same subtransaction. A row that is locked outside of it and updated inside gets
+        -- a multixact, which cost 64 workers a fifth of their throughput.
         BEGIN
-            -- Both rows at once, and neither waited for: who holds a session's lock may wait for its task's.
+            -- Locks both rows and waits for neither: the holder of a session's lock may be waiting for the task's lock.
             IF claim_task.installation IS NULL THEN
                 SELECT t AS task, s AS session INTO v_found
                 FROM gateway.agent_task t
@@ -53,14 +67,14 @@ BEGIN
             v_task := v_found.task;
             RETURN QUERY SELECT * FROM gateway.hand_out(v_task, v_found.session, claim_task.worker, claim_task.lease);
             EXIT WHEN FOUND;
-        -- The classes that speak of this task's rows (22, 23, 54, XX). What speaks of the server goes to the worker, which asks
-        -- again.
+        -- These classes (22, 23, 54, XX) are about this task's rows. Errors about the server reach the worker, which
+        -- retries.
         EXCEPTION WHEN data_exception OR integrity_constraint_violation OR program_limit_exceeded OR internal_error THEN
-            -- Not of a task: of the search for one.
+            -- The search itself failed: there is no task to blame.
             IF v_task.id IS NULL THEN
                 RAISE;
             END IF;
-            -- The locks went with the block: somebody else may have it by now.
+            -- The rollback of the block released the locks: another worker may have claimed the task by now.
             PERFORM FROM gateway.agent_task t
             JOIN gateway.chat_session s ON s.installation_id = t.installation_id AND s.id = t.session_id
             WHERE t.installation_id = v_task.installation_id AND t.id = v_task.id AND t.status = 'queued'

@@ -1,7 +1,13 @@
--- Stores the reply, marks what the task was given as answered, and puts the reply into the outbox. An empty reply
--- sends nothing, and still answers. What the task was not given, and no window covers, gets a run of its own. A lost claim is an
--- error (GW001), and nothing is stored.
-CREATE OR REPLACE FUNCTION gateway.complete_task(task_id bigint, worker text, reply text) RETURNS void LANGUAGE plpgsql AS $$
+-- Completes a claimed task: stores the reply, advances answered_position to the position that the task was handed, and
+-- puts the reply into the outbox, in one transaction.
+--
+--   reply   Markdown. An empty reply (NULL, white space) sends nothing, and the messages still count as answered
+--
+-- Messages that the task was not handed and no window covers get a run of their own (queue_rest).
+-- Raises GW001 when the worker lost its claim; nothing is stored then.
+-- Locks: the session, then the task (hold_task). Public worker function.
+CREATE OR REPLACE FUNCTION gateway.complete_task(task_id bigint, worker text, reply text) RETURNS void
+LANGUAGE plpgsql AS $$
 DECLARE
     v_task gateway.agent_task := gateway.hold_task(complete_task.task_id, complete_task.worker);
     v_position bigint;
@@ -31,7 +37,8 @@ BEGIN
     END IF;
     -- A task that was queued while this one ran can be claimed now.
     IF EXISTS (SELECT FROM gateway.agent_task t
-               WHERE t.installation_id = v_task.installation_id AND t.session_id = v_task.session_id AND t.status = 'queued')
+               WHERE t.installation_id = v_task.installation_id AND t.session_id = v_task.session_id
+                   AND t.status = 'queued')
     THEN
         PERFORM pg_notify('gateway_task', v_task.runtime_id);
     END IF;

@@ -1,8 +1,14 @@
--- Gives back the tasks whose claim ran out: queued again as the next attempt, or failed after the fifth. Returns how
--- many. A task that was queued meanwhile gives way: the one that is given back covers its messages too. The time is
--- read once: a clock in the condition keeps the index on it from being used.
+-- Gives back tasks whose claim has expired, up to 100: each is queued again as its next attempt, or failed after the
+-- fifth (see finish_failed). Returns how many.
+--
+--   p_runtime   NULL means every runtime
+--
+-- A task that was queued for the session meanwhile is cancelled: the task that is given back covers its messages too.
+-- Locks: sessions (FOR NO KEY UPDATE SKIP LOCKED), then each task (FOR UPDATE). Called by claim_task and by the
+-- gateway.
 CREATE OR REPLACE FUNCTION gateway.expire_claims(p_runtime text DEFAULT NULL) RETURNS int LANGUAGE plpgsql AS $$
 DECLARE
+    -- Read once: the volatile clock_timestamp() in the condition would keep the index from being used.
     v_now timestamptz := clock_timestamp();
     v_task gateway.agent_task;
     v_count int := 0;
@@ -15,7 +21,7 @@ BEGIN
         ORDER BY t.claim_expires_at LIMIT 100
         FOR NO KEY UPDATE OF s SKIP LOCKED
     LOOP
-        -- Again, under the session's lock: it may have been finished or extended in between.
+        -- Checks again under the session's lock: the task may have been finished or extended in between.
         SELECT t.* INTO v_task FROM gateway.agent_task t
         WHERE t.installation_id = v_task.installation_id AND t.id = v_task.id
             AND t.status = 'claimed' AND t.claim_expires_at < v_now

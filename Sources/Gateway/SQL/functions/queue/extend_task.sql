@@ -1,5 +1,7 @@
--- Renews a claim by the lease it was made with; returns when it ends now. A lost claim is an error (GW001).
-CREATE OR REPLACE FUNCTION gateway.extend_task(task_id bigint, worker text) RETURNS timestamptz LANGUAGE plpgsql AS $$
+-- Renews a claim by the lease it was made with; returns when the claim expires now.
+-- Raises GW001 when the worker lost its claim. Locks: the session, then the task (hold_task). Public worker function.
+CREATE OR REPLACE FUNCTION gateway.extend_task(task_id bigint, worker text) RETURNS timestamptz
+LANGUAGE plpgsql AS $$
 DECLARE
     v_task gateway.agent_task := gateway.hold_task(extend_task.task_id, extend_task.worker);
     v_until timestamptz := clock_timestamp() + v_task.lease;

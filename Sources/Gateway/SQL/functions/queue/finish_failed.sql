@@ -1,7 +1,10 @@
--- Ends a claimed task, or one that can't be claimed, as failed, and tells the chat. Its messages stay unanswered: the next
--- run gets them again, but this failure queues none. Where the chat began afresh (/new) after them, they are set aside instead,
--- and what stands behind them gets its run.
-CREATE OR REPLACE FUNCTION gateway.finish_failed(p_task gateway.agent_task, p_error text) RETURNS void LANGUAGE plpgsql AS $$
+-- Marks a task as failed and tells the chat. Called for a claimed task, and for a queued one that can't be claimed.
+--
+-- The task's messages stay unanswered: the next run gets them again, but the failure itself queues no run. If a /new
+-- came after them, they count as answered instead (set aside), and the messages behind them get a run.
+-- Locks: the caller holds the session's lock and the task's. Called by fail_task, expire_claims and claim_task.
+CREATE OR REPLACE FUNCTION gateway.finish_failed(p_task gateway.agent_task, p_error text) RETURNS void
+LANGUAGE plpgsql AS $$
 DECLARE
     v_is_set_aside boolean;
     v_has_rest boolean;

@@ -1,6 +1,12 @@
--- Gives a queued task to a worker; no row, and the task is cancelled, when nothing is left to answer. p_session: the row of its
--- session. The caller holds the locks of both. Returns what claim_task returns: of the oldest context that has something to answer,
--- the oldest messages, at most 1,000 of them with 4 MiB of text, but one at least. What is left is the next run's.
+-- Hands a queued task to a worker: marks it claimed and returns what claim_task returns. Cancels the task and returns
+-- no row when nothing is left to answer.
+--
+--   p_session   the row of the task's session
+--   p_lease     how long the claim lasts
+--
+-- The worker gets the oldest messages of the oldest context that has something to answer: at most 1,000 messages with
+-- 4 MiB of text, and at least one. The next run gets the rest.
+-- Locks: the caller holds the locks of the task and the session. Called by claim_task.
 CREATE OR REPLACE FUNCTION gateway.hand_out(
     p_task gateway.agent_task, p_session gateway.chat_session, p_worker text, p_lease interval
 ) RETURNS TABLE (
@@ -20,7 +26,7 @@ DECLARE
     v_end bigint;
 BEGIN
     IF v_context > p_session.answered_position + 1 THEN
-        -- What stands before a boundary and is not answered yet is a run of its own.
+        -- Unanswered messages before a context boundary get a run of their own.
         SELECT m.position INTO v_handed FROM gateway.chat_message m
         WHERE m.installation_id = p_task.installation_id AND m.session_id = p_task.session_id
             AND m.position > p_session.answered_position AND m.role = 'user'
@@ -64,7 +70,8 @@ BEGIN
         claimed_at = clock_timestamp(), claim_expires_at = clock_timestamp() + p_lease
     WHERE t.installation_id = p_task.installation_id AND t.id = p_task.id;
     UPDATE gateway.chat_session s
-    SET claimed_task_id = p_task.id, handed_position = greatest(s.handed_position, v_handed), claimed_at = clock_timestamp()
+    SET claimed_task_id = p_task.id, handed_position = greatest(s.handed_position, v_handed),
+        claimed_at = clock_timestamp()
     WHERE s.installation_id = p_task.installation_id AND s.id = p_task.session_id;
 
     RETURN QUERY

@@ -1,6 +1,8 @@
--- Locks the session of a task and then the task; the installation and session when `p_worker` still holds its claim,
--- else an error (GW001).
-CREATE OR REPLACE FUNCTION gateway.hold_task(p_task bigint, p_worker text) RETURNS gateway.agent_task LANGUAGE plpgsql AS $$
+-- Locks a task and returns its row, if the worker still holds the claim.
+-- Raises GW001 when it does not (see refuse_task). Locks: the session (FOR NO KEY UPDATE), then the task (FOR UPDATE).
+-- Called by complete_task, fail_task, extend_task and report_progress.
+CREATE OR REPLACE FUNCTION gateway.hold_task(p_task bigint, p_worker text) RETURNS gateway.agent_task
+LANGUAGE plpgsql AS $$
 DECLARE
     v_task gateway.agent_task;
 BEGIN

@@ -1,13 +1,16 @@
--- Sees to it that what a session has left to answer gets a run: a task where its agent has a runtime, else a window that
--- is due now, whose flush tells the chat. Does nothing where a window or a task is there already. The caller holds the session's
--- lock.
-CREATE OR REPLACE FUNCTION gateway.queue_rest(p_installation bigint, p_session bigint) RETURNS void LANGUAGE plpgsql
+-- Gives the unanswered messages of a session a run: a task if the agent has a runtime, else a window that is due now,
+-- whose flush tells the chat. Does nothing if the session has a window or a queued task already.
+-- Locks: the caller holds the session's lock. Called by complete_task and finish_failed. Planner settings: see
+-- ingest_messages.
+CREATE OR REPLACE FUNCTION gateway.queue_rest(p_installation bigint, p_session bigint) RETURNS void
+LANGUAGE plpgsql
 SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET plan_cache_mode = force_generic_plan
 AS $$
 DECLARE
     v_agent gateway.agent;
 BEGIN
-    IF EXISTS (SELECT FROM gateway.pending_run p WHERE p.installation_id = p_installation AND p.session_id = p_session) THEN
+    IF EXISTS (SELECT FROM gateway.pending_run p
+               WHERE p.installation_id = p_installation AND p.session_id = p_session) THEN
         RETURN;
     END IF;
     SELECT a.* INTO v_agent FROM gateway.installation i JOIN gateway.agent a ON a.id = i.agent_id

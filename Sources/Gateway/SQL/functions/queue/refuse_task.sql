@@ -1,4 +1,4 @@
--- The contract for workers in any language. Whoever changes a session's tasks holds that session's row lock first.
+-- Raises GW001: the worker does not hold the claim of the task. It must discard its result. Called by hold_task.
 CREATE OR REPLACE FUNCTION gateway.refuse_task(p_task bigint, p_worker text) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
     RAISE EXCEPTION 'task % is not claimed by worker %: its claim ran out, or it is finished', p_task, p_worker

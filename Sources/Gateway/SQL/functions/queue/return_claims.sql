@@ -1,12 +1,16 @@
--- Ends the claims of a worker that does not know of them: who claims next gets these tasks, in the attempt that they were
--- in. For a worker whose call of claim_task got no answer, and which therefore holds no claim that it knows of. Returns how many.
+-- Expires the claims of a worker that does not know of them: the next claim_task gets these tasks, in the same attempt.
+-- Returns how many.
+--
+-- For a worker whose claim_task got no answer (Postgres died between commit and reply), and which holds no other claim
+-- that it knows of: without this, the task would be blocked for its whole visibility timeout.
+-- Locks: only the tasks, not their sessions. Public worker function.
 CREATE OR REPLACE FUNCTION gateway.return_claims(worker text) RETURNS int LANGUAGE plpgsql AS $$
 DECLARE
-    -- Read once, as in expire_claims.
+    -- Read once: see expire_claims.
     v_now timestamptz := clock_timestamp();
     v_count int;
 BEGIN
-    -- expire_claims, which gives them back, counts an attempt: this one was none. What ran out by itself is left to it.
+    -- expire_claims will add an attempt, and this one does not count. Claims that expired by themselves are left to it.
     UPDATE gateway.agent_task t SET claim_expires_at = '-infinity', attempt = t.attempt - 1
     WHERE t.status = 'claimed' AND t.worker = return_claims.worker AND t.claim_expires_at >= v_now;
     GET DIAGNOSTICS v_count = ROW_COUNT;

@@ -1,15 +1,21 @@
--- Turns closed windows into tasks or notices, in one transaction. One row per window that was still there:
+-- Turns closed windows into tasks or notices, in one transaction. Called by the gateway.
 --
---   queued          a task is queued (task_id), or one was queued already and covers the messages
---   agent_offline   the agent has no runtime: a notice is in the outbox, the messages stay
---   agent_archived  likewise
---   empty           its messages were all handed out already: no task
+--   p_generation   lease generations of the installations (the fence)
+--   p_force        flush before the deadline (shutdown), and wait for locked sessions
+--   p_silence, p_max_wait   debounce window and its limit, for window_due
+--
+-- Returns one row per window that still existed:
+--
+--   queued          a task is queued (task_id), or an already queued task covers the messages
+--   agent_offline   the agent has no runtime: a notice is put into the outbox, the messages stay
+--   agent_archived  the agent is archived: likewise
+--   empty           all its messages were handed out or answered already: no task
 --   not_due         the window was extended meanwhile; remaining_ms says by how much
---   busy            somebody holds the session's row: to be tried again soon; its neighbours do not wait for it
---                   (with p_force they do: there is no soon)
+--   busy            another transaction holds the session's row: try again soon. Not with p_force, which waits
 --   fenced          this replica no longer owns the installation: nothing was written
 --
--- p_force flushes before the time is up (shutdown). Order of locks: installations, sessions by key, windows.
+-- Locks: installations (FOR KEY SHARE), sessions (FOR NO KEY UPDATE), both in key order, then windows.
+-- Planner settings: see ingest_messages.
 CREATE OR REPLACE FUNCTION gateway.flush_windows(
     p_installation bigint[], p_generation bigint[], p_session bigint[], p_force boolean, p_silence interval,
     p_max_wait interval
@@ -81,7 +87,7 @@ BEGIN
         UNION ALL
         SELECT t.session_id, NULL, t.id, NULL FROM task t
     ) u
-    -- A CTE that nobody reads does not run, unless it writes.
+    -- A CTE that is not referenced does not run, unless it writes.
     WHERE (SELECT count(*) FROM told) >= 0 AND (SELECT count(*) FROM woken) >= 0
     GROUP BY u.session_id;
 

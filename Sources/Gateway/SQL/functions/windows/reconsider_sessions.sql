@@ -1,12 +1,13 @@
--- Called when an agent got or lost its runtime, or was archived or brought back: sessions whose fate hangs on it get a
--- window that is due now, and the gateway decides anew. Archiving also cancels the runs under way: their workers are
--- refused, and the chats get the notice instead of a reply.
+-- Gives sessions whose fate depends on an agent a window that is due now, so that the gateway decides anew. Fires after
+-- an agent got or lost its runtime, or was archived or restored. A new runtime also moves the queued tasks to it.
+-- Archiving also cancels claimed tasks: their workers are refused, and the chats get the notice instead of a reply.
+-- Locks: when the agent goes away, sessions in key order (FOR NO KEY UPDATE), then tasks.
 CREATE OR REPLACE FUNCTION gateway.reconsider_sessions() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     IF NEW.runtime_id IS NOT NULL AND NEW.archived_at IS NULL THEN
         UPDATE gateway.agent_task t SET runtime_id = NEW.runtime_id WHERE t.agent_id = NEW.id AND t.status = 'queued';
     ELSE
-        -- The sessions first: it is the order in which everybody else takes these locks.
+        -- Sessions before tasks: the order in which every other function takes these locks.
         PERFORM FROM gateway.chat_session s
         JOIN gateway.agent_task t ON t.installation_id = s.installation_id AND t.session_id = s.id
         WHERE t.agent_id = NEW.id AND t.status IN ('queued', 'claimed')

@@ -1,5 +1,5 @@
--- When a window closes: `silence` after its last message, and at most `max_wait` after its first. One that no message
--- has extended closes when it was opened for.
+-- Computes when a window closes: p_silence after its last message, and at most p_max_wait after its first. A window
+-- that no message has extended closes at p_due_at. Called by flush_windows and by the statements that load windows.
 CREATE OR REPLACE FUNCTION gateway.window_due(
     p_first_at timestamptz, p_due_at timestamptz, p_last_user_at timestamptz, p_silence interval, p_max_wait interval
 ) RETURNS timestamptz LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
