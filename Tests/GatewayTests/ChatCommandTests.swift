@@ -162,15 +162,4 @@ struct ChatCommandTests {
                     "(online,2,false)", "(online,1,true)", "(offline,1,true)",
                 ])
     }
-
-    @Test("what a person wrote stands in a notice as it is: no sign of it means anything in a card")
-    func quoting() {
-        let notice = Notice.issueCreated(key: "ACME-1", title: "<at id=all></at> **x** [a](b)")
-        let body = NoticeText.text(notice, by: "support", in: .en).body
-        #expect(body == "Created ACME-1: &#60;at id=all&#62;&#60;/at&#62; &#42;&#42;x&#42;&#42; &#91;a&#93;(b)")
-        let card = OutboundContent.headedCard(title: "support", color: .grey, text: body)
-        #expect(
-            card.asText == .text("support\nCreated ACME-1: <\u{200B}at id=all><\u{200B}/at> **x** [a](b)"),
-            "nor does its text mention anybody")
-    }
 }

@@ -30,6 +30,15 @@ struct PairingTests {
         #expect(Set((0..<1_000).map { _ in PairingLink().text }).count == 1_000)
     }
 
+    @Test("a code is read as people type it, and what can't be one is refused")
+    func codes() throws {
+        let code = BindingCode()
+        let typed = try #require(BindingCode(" " + code.description.lowercased().replacing("-", with: " ")))
+        #expect(typed.hash == code.hash)
+        #expect(BindingCode("12345") == nil && BindingCode("ILOU1-23456") == nil)
+        #expect(BindingCode("oO0il-lI1ab")?.description == "00011-111AB")
+    }
+
     @Test(
         "the code that a page shows follows from the link, is one that people can type, and differs from link to link")
     func approvalCodes() {

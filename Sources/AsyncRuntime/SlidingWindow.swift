@@ -1,6 +1,6 @@
 /// At most so many events in any period, whenever it begins: what a limit of the platform allows at the most. (A bucket of
 /// tokens would let twice as many through in its first period.)
-struct SlidingWindow: Sendable {
+package struct SlidingWindow: Sendable {
     private let limit: Int
     private let period: Duration
     /// The last `limit` events, a ring.
@@ -8,25 +8,25 @@ struct SlidingWindow: Sendable {
     private var oldest = 0
 
     /// - Parameter limit: 1 at least.
-    init(limit: Int, per period: Duration) {
+    package init(limit: Int, per period: Duration) {
         self.limit = max(1, limit)
         self.period = period
     }
 
     /// When the next event may be, `now` or later.
-    func next(_ now: ContinuousClock.Instant) -> ContinuousClock.Instant {
+    package func next(_ now: ContinuousClock.Instant) -> ContinuousClock.Instant {
         times.count < limit ? now : max(now, times[oldest] + period)
     }
 
     /// - Parameter now: not before what `next` said.
-    mutating func record(_ now: ContinuousClock.Instant) {
+    package mutating func record(_ now: ContinuousClock.Instant) {
         guard times.count == limit else { return times.append(now) }
         times[oldest] = now
         oldest = (oldest + 1) % limit
     }
 
     /// Whether all that it remembers is over.
-    func isIdle(_ now: ContinuousClock.Instant) -> Bool {
+    package func isIdle(_ now: ContinuousClock.Instant) -> Bool {
         guard let last = times.isEmpty ? nil : times[(oldest + times.count - 1) % times.count] else { return true }
         return last + period <= now
     }
