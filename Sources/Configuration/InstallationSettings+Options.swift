@@ -8,13 +8,18 @@ extension InstallationSettings {
         appID: String, appSecret: String, domain: String, workspace: String, agent: String, access: String?,
         locale: String?
     ) throws {
-        try Configuration.checkAppID(appID, at: "APP_ID")
+        let keys = InstallationKeys.keys
+        let reading = SettingReading(environment: [:], need: .everything)
+        func read<Value>(_ kind: SettingKind<Value>, _ text: String, at option: String) throws -> Value {
+            try kind.read(JSONNode(path: option, value: text), reading)
+        }
+        let appID = try read(keys.appID.kind, appID, at: "APP_ID")
+        let text = try read(keys.domain.kind, domain, at: "--domain")
         self.init(
-            appID: appID, appSecret: appSecret,
-            domain: try Configuration.domain(JSONNode(path: "--domain", value: domain), domain),
+            appID: appID, appSecret: appSecret, domain: try InstallationKeys.url(text, at: "--domain"),
             workspace: workspace, agent: agent,
-            access: try access.map { try JSONNode(path: "--access", value: $0).choice(of: Access.self) } ?? .pairing,
-            locale: try locale.map { try JSONNode(path: "--locale", value: $0).choice(of: Locale.self) }
-                ?? (domain == "feishu" ? .zh : .en))
+            access: try access.map { try read(keys.access.kind, $0, at: "--access") } ?? keys.access.standard.initial,
+            locale: try locale.map { try read(keys.locale.kind, $0, at: "--locale") }
+                ?? InstallationKeys.locale(of: domain))
     }
 }

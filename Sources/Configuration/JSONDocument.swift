@@ -16,7 +16,7 @@ package struct ConfigurationError: Error, Equatable, CustomStringConvertible {
 
 /// A value of a JSON document with the path that leads to it. Reading is strict: every mistake is an error that names
 /// its key path.
-struct JSONNode {
+package struct JSONNode {
     let path: String
     let value: Any
 
@@ -70,18 +70,21 @@ struct JSONNode {
 
     var isNull: Bool { value is NSNull }
 
+    /// The path of a key of this object.
+    func key(_ name: String) -> String { path.isEmpty ? name : "\(path).\(name)" }
+
     /// - Throws: also when a key is not among `keys`.
     func object(keys: [String]) throws -> [String: JSONNode] {
         guard let object = value as? [String: Any] else { throw fail("found \(kind), expected an object") }
         for key in object.keys.sorted() where !keys.contains(key) {
             let unknown = ConfigurationError(
-                keyPath: path.isEmpty ? key : "\(path).\(key)",
+                keyPath: self.key(key),
                 problem: "unknown key; known here: \(keys.joined(separator: ", "))")
             throw unknown
         }
         return Dictionary(
             uniqueKeysWithValues: object.map { key, value in
-                (key, JSONNode(path: path.isEmpty ? key : "\(path).\(key)", value: value))
+                (key, JSONNode(path: self.key(key), value: value))
             })
     }
 
@@ -168,13 +171,24 @@ enum ByteCountText {
 package enum DurationText {
     /// Units from the largest to the smallest, each at most once; nil for anything else, and beyond 10 years.
     package static func parse(_ text: String) -> Duration? {
-        guard let match = text.wholeMatch(of: /(?:(\d{1,6})h)?(?:(\d{1,6})m(?!s))?(?:(\d{1,6})s)?(?:(\d{1,9})ms)?/),
+        guard
+            let match = text.wholeMatch(
+                of: /(?:([0-9]{1,6})h)?(?:([0-9]{1,6})m(?!s))?(?:([0-9]{1,6})s)?(?:([0-9]{1,9})ms)?/),
             !text.isEmpty
         else { return nil }
         func number(_ digits: Substring?) -> Int64 { digits.flatMap { Int64($0) } ?? 0 }
         let seconds = number(match.1) * 3600 + number(match.2) * 60 + number(match.3)
         let duration = Duration.seconds(seconds) + .milliseconds(number(match.4))
         return duration <= .seconds(10 * 365 * 86_400) ? duration : nil
+    }
+
+    /// To the millisecond, as `parse` reads it; less than one counts as one.
+    static func exactText(_ duration: Duration) -> String {
+        let parts = duration.components
+        let millisecond = parts.attoseconds / 1_000_000_000_000_000
+        let seconds = parts.seconds == 0 ? "" : text(.seconds(parts.seconds))
+        let rest = seconds.isEmpty ? max(1, millisecond) : millisecond
+        return rest == 0 ? seconds : "\(seconds)\(rest)ms"
     }
 
     /// In whole seconds, such as `24h`, `1h30m` or `59s`.

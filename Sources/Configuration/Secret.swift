@@ -28,11 +28,41 @@ package enum Secret {
         try resolve(JSONNode(path: option, value: text), environment: environment)
     }
 
+    private static let prefixes = ["env:", "file:", "credential:"]
+
+    /// Whether the text says where a secret is. Such a text is none.
+    static func isReference(_ text: String) -> Bool { prefixes.contains(where: text.hasPrefix) }
+
+    /// For the schema: how a reference begins, and a whole one.
+    static let prefixPattern = prefixes.joined(separator: "|")
+    static let referencePattern = "env:.+|file:.+|credential:[^/]+"
+
     private static func read(_ path: String, _ source: String, _ node: JSONNode) throws -> String {
         let data = try SmallFile.read(path) { node.fail("\(source) \(path): \($0)") }
         let text = String(decoding: data, as: UTF8.self).trimmingCharacters(in: .whitespacesAndNewlines)
         guard !text.isEmpty else { throw node.fail("\(source) \(path): it is empty") }
         return text
+    }
+}
+
+extension JSONNode {
+    /// Whether a secret, or one of a list of them, stands elsewhere.
+    var namesSource: Bool {
+        if let text = value as? String { return Secret.isReference(text) }
+        return (value as? [Any])?.contains { ($0 as? String).map(Secret.isReference) == true } ?? false
+    }
+
+    /// Where the secret, or each of a list of them, comes from. Of one that stands in the file itself nothing is told.
+    var sources: OrderedJSON {
+        if let secrets = value as? [Any] {
+            return .array(secrets.map { Self.source($0) })
+        }
+        return Self.source(value)
+    }
+
+    private static func source(_ secret: Any) -> OrderedJSON {
+        guard let text = secret as? String, Secret.isReference(text) else { return "(not printed)" }
+        return .string(text)
     }
 }
 

@@ -19,7 +19,8 @@ package struct GatewaySettings: Sendable {
     package var sendLimits = SendLimits()
     /// Where people reach the pairing page; nil: there is none.
     package var publicURL: URL?
-    package var shutdownTimeout: Duration = .seconds(15)
+    package var shutdownTimeout = Self.standardShutdownTimeout
+    package static let standardShutdownTimeout: Duration = .seconds(15)
     /// Connections to Postgres.
     package var poolSize = 8
 

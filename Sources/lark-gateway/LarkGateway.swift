@@ -12,6 +12,8 @@ struct LarkGateway {
 
           run --config FILE              the daemon
           check --config FILE            validate the file, the database, the credentials; change nothing
+          config print --config FILE     the configuration in effect, with defaults and without secrets
+          config schema|keys             the JSON Schema of the file; its keys as a table
           migrate --config FILE          bring the schema up to date (run does it too)
           status --config FILE           installations, windows, queue and outbox, from the database
           installation list|add|set-secret|revoke|restore|reseal --config FILE
@@ -50,6 +52,7 @@ struct LarkGateway {
         do {
             switch command {
             case "run": return try await RunCommand.run(rest)
+            case "config": return try await ConfigCommand.run(rest)
             case "check": return try await CheckCommand.run(rest)
             case "migrate": return try await MigrateCommand.run(rest)
             case "status": return try await StatusCommand.run(rest)

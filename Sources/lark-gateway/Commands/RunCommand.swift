@@ -26,7 +26,7 @@ enum RunCommand {
 extension Configuration {
     /// "auto" is what can be relied on here.
     var transportKind: TransportKind {
-        switch transport {
+        switch self.transport {
         case .libcurl: .libcurl
         case .urlsession: .urlsession
         case .auto:
@@ -40,25 +40,11 @@ extension Configuration {
 
     /// - Throws: `ConfigurationError` when URLSession was asked for and this toolchain's Foundation can't do it.
     func checkTransport() async throws {
-        guard transport == .urlsession,
+        guard self.transport == .urlsession,
             let failure = await TransportProbe.failure(of: TransportKind.urlsession.make())
         else { return }
         throw ConfigurationError(
             keyPath: "transport",
             problem: "\"urlsession\" does not work with this toolchain's Foundation (\(failure)); use \"auto\"")
-    }
-
-    func gatewaySettings(databaseURL: String) -> GatewaySettings {
-        var settings = GatewaySettings(databaseURL: databaseURL, agents: agents, installations: installations)
-        settings.batching = batching
-        settings.sendLimits = sendLimits
-        settings.publicURL = publicURL
-        settings.lease = lease
-        settings.sealing = sealing
-        settings.poolerURL = poolerURL
-        settings.network = network
-        settings.longConnection = longConnection
-        settings.shutdownTimeout = shutdownTimeout
-        return settings
     }
 }

@@ -1,0 +1,72 @@
+import Foundation
+
+/// JSON to be printed: the members of an object keep their order.
+package indirect enum OrderedJSON: Sendable {
+    case null
+    case boolean(Bool)
+    case integer(Int)
+    case string(String)
+    case array([OrderedJSON])
+    case object([(key: String, value: OrderedJSON)])
+
+    /// Two spaces a level, and an array of scalars on one line; ends with a newline.
+    package var text: String { text(indent: "") + "\n" }
+
+    /// On one line.
+    var line: String {
+        switch self {
+        case .null: "null"
+        case .boolean(let value): "\(value)"
+        case .integer(let value): "\(value)"
+        case .string(let value): Self.quote(value)
+        case .array(let elements): "[" + elements.map(\.line).joined(separator: ", ") + "]"
+        case .object(let members):
+            "{" + members.map { "\(Self.quote($0.key)): \($0.value.line)" }.joined(separator: ", ") + "}"
+        }
+    }
+
+    private var isScalar: Bool {
+        switch self {
+        case .null, .boolean, .integer, .string: true
+        case .array, .object: false
+        }
+    }
+
+    private func text(indent: String) -> String {
+        let inner = indent + "  "
+        switch self {
+        case .null, .boolean, .integer, .string: return line
+        case .array(let elements):
+            guard !elements.allSatisfy(\.isScalar) else { return line }
+            let lines = elements.map { inner + $0.text(indent: inner) }
+            return "[\n" + lines.joined(separator: ",\n") + "\n\(indent)]"
+        case .object(let members):
+            guard !members.isEmpty else { return "{}" }
+            let lines = members.map { "\(inner)\(Self.quote($0.key)): \($0.value.text(indent: inner))" }
+            return "{\n" + lines.joined(separator: ",\n") + "\n\(indent)}"
+        }
+    }
+
+    /// No character of it moves a terminal's cursor: JSON escapes the control characters of ASCII, the others are escaped here.
+    private static func quote(_ text: String) -> String {
+        let options: JSONSerialization.WritingOptions = [.fragmentsAllowed, .withoutEscapingSlashes]
+        let data = (try? JSONSerialization.data(withJSONObject: text, options: options)) ?? Data("\"\"".utf8)
+        return String(decoding: data, as: UTF8.self).unicodeScalars.reduce(into: "") { quoted, scalar in
+            if (0x7F...0x9F).contains(scalar.value) {
+                quoted += "\\u00" + String(scalar.value, radix: 16)
+            } else {
+                quoted.unicodeScalars.append(scalar)
+            }
+        }
+    }
+}
+
+extension OrderedJSON: ExpressibleByStringLiteral, ExpressibleByDictionaryLiteral, ExpressibleByArrayLiteral {
+    package init(stringLiteral value: String) { self = .string(value) }
+
+    package init(dictionaryLiteral elements: (String, OrderedJSON)...) {
+        self = .object(elements.map { (key: $0.0, value: $0.1) })
+    }
+
+    package init(arrayLiteral elements: OrderedJSON...) { self = .array(elements) }
+}

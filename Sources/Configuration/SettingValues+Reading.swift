@@ -1,0 +1,72 @@
+/// A name in an object of the file: a key, or a section with keys in it.
+enum SettingEntry<Keys: SettingKeys> {
+    case key(any AnySetting<Keys>)
+    case section(String, [any AnySetting<Keys>])
+
+    var name: String {
+        switch self {
+        case .key(let setting): setting.path
+        case .section(let name, _): name
+        }
+    }
+
+    var settings: [any AnySetting<Keys>] {
+        switch self {
+        case .key(let setting): [setting]
+        case .section(_, let settings): settings
+        }
+    }
+
+    /// In the order of their first keys.
+    static var all: [SettingEntry] {
+        var names: [String] = []
+        var sections: [String: [any AnySetting<Keys>]] = [:]
+        for setting in Keys.all {
+            if sections[setting.names[0]] == nil { names.append(setting.names[0]) }
+            sections[setting.names[0], default: []].append(setting)
+        }
+        return names.map { name in
+            let settings = sections[name] ?? []
+            return settings.count == 1 && settings[0].path == name ? .key(settings[0]) : .section(name, settings)
+        }
+    }
+}
+
+extension SettingValues {
+    /// Reads an object whose keys are these settings.
+    /// - Throws: `ConfigurationError`, also for a key that is none of them.
+    init(reading node: JSONNode, _ reading: SettingReading) throws {
+        self.init()
+        let entries = SettingEntry<Keys>.all
+        let top = try node.object(keys: entries.map(\.name))
+        for entry in entries {
+            switch entry {
+            case .key(let setting):
+                try setting.read(top[entry.name], in: node, reading, into: &self)
+            case .section(let name, let settings):
+                guard let section = top[name] else { continue }
+                let members = try section.object(keys: settings.map { $0.names[1] })
+                for setting in settings {
+                    try setting.read(members[setting.names[1]], in: section, reading, into: &self)
+                }
+            }
+            for setting in entry.settings { try setting.checkDependency(top) }
+        }
+        for setting in Keys.all { try setting.fill(&self, reading) }
+    }
+
+    /// What is in effect, in the order of the declaration; a key that is not set is left out.
+    var shown: OrderedJSON {
+        .object(
+            SettingEntry<Keys>.all.compactMap { entry in
+                switch entry {
+                case .key(let setting): return setting.shown(self).map { (entry.name, $0) }
+                case .section(let name, let settings):
+                    let members = settings.compactMap { setting in
+                        setting.shown(self).map { (key: setting.names[1], value: $0) }
+                    }
+                    return members.isEmpty ? nil : (name, .object(members))
+                }
+            })
+    }
+}
