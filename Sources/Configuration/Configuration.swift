@@ -49,7 +49,7 @@ package struct Configuration: Sendable {
 
     /// The keys that differ from `old`, and are read at the start alone; of a section its name.
     package func keysForRestart(since old: Configuration) -> [String] {
-        SettingEntry<Settings>.all
+        Settings.entries
             .filter { entry in entry.settings.contains { $0.needsRestart(values, since: old.values) } }
             .map(\.name)
     }

@@ -94,6 +94,8 @@ package struct Setting<Keys: SettingKeys, Value: Sendable>: Sendable {
 package protocol SettingKeys: Sendable {
     static var keys: Self { get }
     static var all: [any AnySetting<Self>] { get }
+    /// `all` by the names in the object.
+    static var entries: [SettingEntry<Self>] { get }
 }
 
 extension SettingKeys {

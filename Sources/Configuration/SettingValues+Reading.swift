@@ -1,5 +1,5 @@
 /// A name in an object of the file: a key, or a section with keys in it.
-enum SettingEntry<Keys: SettingKeys> {
+package enum SettingEntry<Keys: SettingKeys>: Sendable {
     case key(any AnySetting<Keys>)
     case section(String, [any AnySetting<Keys>])
 
@@ -18,10 +18,10 @@ enum SettingEntry<Keys: SettingKeys> {
     }
 
     /// In the order of their first keys.
-    static var all: [SettingEntry] {
+    static func entries(of all: [any AnySetting<Keys>]) -> [SettingEntry] {
         var names: [String] = []
         var sections: [String: [any AnySetting<Keys>]] = [:]
-        for setting in Keys.all {
+        for setting in all {
             if sections[setting.names[0]] == nil { names.append(setting.names[0]) }
             sections[setting.names[0], default: []].append(setting)
         }
@@ -37,9 +37,8 @@ extension SettingValues {
     /// - Throws: `ConfigurationError`, also for a key that is none of them.
     init(reading node: JSONNode, _ reading: SettingReading) throws {
         self.init()
-        let entries = SettingEntry<Keys>.all
-        let top = try node.object(keys: entries.map(\.name))
-        for entry in entries {
+        let top = try node.object(keys: Keys.entries.map(\.name))
+        for entry in Keys.entries {
             switch entry {
             case .key(let setting):
                 try setting.read(top[entry.name], in: node, reading, into: &self)
@@ -58,7 +57,7 @@ extension SettingValues {
     /// What is in effect, in the order of the declaration; a key that is not set is left out.
     var shown: OrderedJSON {
         .object(
-            SettingEntry<Keys>.all.compactMap { entry in
+            Keys.entries.compactMap { entry in
                 switch entry {
                 case .key(let setting): return setting.shown(self).map { (entry.name, $0) }
                 case .section(let name, let settings):

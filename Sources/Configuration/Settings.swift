@@ -11,6 +11,7 @@ package struct Settings: SettingKeys {
 
     package static let keys = Settings()
     package static let all = declared(in: keys)
+    package static let entries = SettingEntry.entries(of: all)
 
     package let databaseURL: Key<String?> = .init(
         restart: "database_url", .optional(.connection), .none("a private Postgres"), neededFor: .database,
@@ -175,6 +176,7 @@ package struct AgentKeys: SettingKeys {
 
     package static let keys = AgentKeys()
     package static let all = declared(in: keys)
+    package static let entries = SettingEntry.entries(of: all)
 
     package let workspace: Key<String> = .init(
         reload: "workspace", .text(), .required(initial: ""), "whose the agent is")
@@ -190,6 +192,7 @@ package struct InstallationKeys: SettingKeys {
 
     package static let keys = InstallationKeys()
     package static let all = declared(in: keys)
+    package static let entries = SettingEntry.entries(of: all)
 
     package let appID: Key<String> = .init(reload: "app_id", .appID, .required(initial: ""), "of the developer console")
     package let appSecret: Key<String> = .init(

@@ -17,7 +17,7 @@ package enum SettingsSchema {
 
     /// An object with these keys and no other.
     static func object<Keys: SettingKeys>(of keys: Keys.Type) -> [(key: String, value: OrderedJSON)] {
-        let entries = SettingEntry<Keys>.all
+        let entries = Keys.entries
         let properties = entries.map { entry in
             switch entry {
             case .key(let setting): (key: entry.name, value: value(of: setting))

@@ -52,16 +52,27 @@ indirect enum JSONText: Decodable, Equatable {
 }
 
 /// JSON Schema (draft 2020-12), as far as `SettingsSchema` uses it: sections 6 and 10 of "Validation" and "Core".
-enum SchemaValidator {
+final class SchemaValidator {
+    private let root: JSONText
+    private var patterns: [String: Regex<AnyRegexOutput>] = [:]
+
+    init(_ schema: JSONText) {
+        root = schema
+    }
+
+    func accepts(_ text: String) throws -> Bool { try accepts(JSONText(parsing: text)) }
+
+    func accepts(_ value: JSONText) throws -> Bool { try accepts(value, by: root) }
+
     /// A keyword that is not understood here proves nothing.
     struct UnknownKeyword: Error { let keyword: String }
 
-    static func accepts(_ value: JSONText, by schema: JSONText) throws -> Bool {
+    private func accepts(_ value: JSONText, by schema: JSONText) throws -> Bool {
         for (keyword, rule) in schema.members where try !keeps(value, keyword, rule, schema) { return false }
         return true
     }
 
-    private static func keeps(
+    private func keeps(
         _ value: JSONText, _ keyword: String, _ rule: JSONText, _ schema: JSONText
     ) throws -> Bool {
         switch keyword {
@@ -73,7 +84,8 @@ enum SchemaValidator {
         case "maximum": return value.number.map { $0 <= rule.number ?? 0 } ?? true
         case "minLength": return value.string.map { $0.unicodeScalars.count >= Int(rule.number ?? 0) } ?? true
         case "pattern":
-            return try value.string.map { try $0.firstMatch(of: Regex(rule.string ?? "")) != nil } ?? true
+            guard let text = value.string else { return true }
+            return try text.firstMatch(of: pattern(rule.string ?? "")) != nil
         case "items": return try value.elements.allSatisfy { try accepts($0, by: rule) }
         case "properties":
             return try value.members.allSatisfy { key, member in
@@ -92,7 +104,14 @@ enum SchemaValidator {
         }
     }
 
-    private static func has(_ value: JSONText, _ type: String) -> Bool {
+    private func pattern(_ text: String) throws -> Regex<AnyRegexOutput> {
+        if let known = patterns[text] { return known }
+        let pattern = try Regex(text)
+        patterns[text] = pattern
+        return pattern
+    }
+
+    private func has(_ value: JSONText, _ type: String) -> Bool {
         switch value {
         case .null: type == "null"
         case .boolean: type == "boolean"

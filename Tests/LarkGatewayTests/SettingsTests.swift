@@ -111,11 +111,11 @@ private let anyValues =
 
 @Suite("The keys of the configuration file")
 struct SettingsTests {
-    private let schema: JSONText
+    private let schema: SchemaValidator
     private let good: [String: [String]]
 
     init() throws {
-        schema = try JSONText(parsing: SettingsSchema.document.text)
+        schema = SchemaValidator(try JSONText(parsing: SettingsSchema.document.text))
         let folder = try TemporaryFolder.make("certificates")
         for name in ["a", "b"] {
             try "-----BEGIN CERTIFICATE-----".write(toFile: "\(folder)/\(name).pem", atomically: true, encoding: .utf8)
@@ -163,10 +163,10 @@ struct SettingsTests {
             for value in values {
                 let sample = Sample(path: path, value: value)
                 #expect(problem(sample.text()) == nil, "\(sample.text())")
-                #expect(try SchemaValidator.accepts(JSONText(parsing: sample.text()), by: schema), "\(sample.text())")
+                #expect(try schema.accepts(sample.text()), "\(sample.text())")
                 let unknown = sample.text(extra: #""no_key": 1"#)
                 #expect(problem(unknown)?.problem.hasPrefix("unknown key; known here: ") == true, "\(unknown)")
-                #expect(try !SchemaValidator.accepts(JSONText(parsing: unknown), by: schema), "\(unknown)")
+                #expect(try !schema.accepts(unknown), "\(unknown)")
             }
         }
     }
@@ -189,7 +189,7 @@ struct SettingsTests {
                 for value in anyValues {
                     let text = Sample(path: path, value: value).text()
                     let error = problem(text)
-                    let isAccepted = try SchemaValidator.accepts(JSONText(parsing: text), by: schema)
+                    let isAccepted = try schema.accepts(text)
                     if error == nil { taken.insert(path) }
                     #expect(
                         (error == nil) == isAccepted || error.map(isBeyondSchema) == true,
@@ -211,7 +211,7 @@ struct SettingsTests {
         for name in names.sorted() {
             for value in anyValues {
                 let text = Sample(path: String(name), value: value).text()
-                let isAccepted = try SchemaValidator.accepts(JSONText(parsing: text), by: schema)
+                let isAccepted = try schema.accepts(text)
                 #expect((problem(text) == nil) == isAccepted, "\(text): \(problem(text)?.description ?? "taken")")
             }
         }
@@ -221,7 +221,7 @@ struct SettingsTests {
             #"{"sealing": {"previous": []}}"#,
         ] {
             #expect(problem(text) != nil)
-            #expect(try !SchemaValidator.accepts(JSONText(parsing: text), by: schema), "\(text)")
+            #expect(try !schema.accepts(text), "\(text)")
         }
     }
 
@@ -236,7 +236,7 @@ struct SettingsTests {
             #"{"agents": [{"workspace": "w", "name": "a"}, {"workspace": "w", "name": "a"}]}"#,
         ] {
             #expect(problem(text) != nil, "\(text)")
-            #expect(try SchemaValidator.accepts(JSONText(parsing: text), by: schema), "\(text)")
+            #expect(try schema.accepts(text), "\(text)")
         }
     }
 
@@ -244,7 +244,7 @@ struct SettingsTests {
     func example() throws {
         let example = try JSONText(parsing: Checked.text("config.example.json"))
         #expect(example["$schema"] == .string("./config.schema.json"))
-        #expect(try SchemaValidator.accepts(example, by: schema))
+        #expect(try schema.accepts(example))
     }
 
     @Test("a change of a key needs a restart where the table says so, and the log then names the key or its section")
@@ -297,7 +297,7 @@ struct SettingsTests {
         #expect(again.network.proxies.https?.address == "http://proxy:1")
         #expect(!printed.contains("hunter2") && !printed.contains("ann"))
         #expect(printed.unicodeScalars.allSatisfy { $0 == "\n" || $0.properties.generalCategory != .control })
-        #expect(try SchemaValidator.accepts(JSONText(parsing: printed), by: schema))
+        #expect(try schema.accepts(printed))
         // Every key, in the order of the table; an element of a list has its own.
         var rest = printed[...]
         for row in SettingsTable.rows where !["network.ca_file", "$schema"].contains(row.path) {
