@@ -104,14 +104,19 @@ struct MigrationSession: Sendable {
     /// Begins again where other sessions held locks, until the deadline.
     func retryingLocks<T>(_ body: () async throws -> T) async throws -> T {
         var backoff = Backoff(initial: .milliseconds(200), maximum: .seconds(2))
+        var blocked: MigrationError?
         while true {
             do {
                 return try await body()
             } catch PostgresError.statement(let error) where error.isLockTimeout || error.sqlState == "40P01" {
-                let wait = backoff.next()
-                guard deadline.remaining > wait else { throw MigrationError.blocked(error.statement) }
+                let (wait, failure) = (backoff.next(), MigrationError.blocked(error.statement))
+                guard deadline.remaining > wait else { throw failure }
+                blocked = failure
                 await Alarm.wait(until: .after(wait))
                 try Task.checkCancellation()
+            } catch PostgresError.deadlineExceeded(let statement) {
+                // The last attempt did not have the time that a lock timeout takes.
+                throw blocked ?? PostgresError.deadlineExceeded(statement: statement)
             }
         }
     }
