@@ -110,6 +110,14 @@ struct SharedWordsTests {
         #expect(written == Set(Verdict.allCases.map(\.rawValue)))
     }
 
+    @Test("every channel that a function notifies is one that the gateway or a worker listens to, and the reverse")
+    func channels() async throws {
+        let notified = try await functions().values.flatMap {
+            try Self.matches(#"(?:pg_notify\('|\bNOTIFY )([a-z_]+)"#, in: $0)
+        }
+        #expect(Set(notified) == Set(Notifications.Channel.allCases.map(\.rawValue) + ["gateway_task"]))
+    }
+
     @Test(
         "what a column may hold is what the gateway writes into it",
         arguments: [

@@ -9,6 +9,7 @@ final class ContextFetcher: Sendable {
     private let apps: AppDirectory
     private let logger: Logger
     private let refused = RefusedApps()
+    private let tasks = TaskSet()
     /// What comes while its app has half of this goes without, or while it has as many as are free.
     private let underWay = Mutex(FairShares<InstallationID>(total: 64))
 
@@ -25,10 +26,15 @@ final class ContextFetcher: Sendable {
         guard row.message.chatType == .group, let app = apps.client(of: session.installation),
             !refused.contains(session.installation), begin(session.installation)
         else { return }
-        Task {
+        tasks.begin { [self] in
             await fetch(row, app, session, position)
             underWay.withLock { $0.giveBack(session.installation) }
         }
+    }
+
+    /// Ends what is under way, and begins no more.
+    func end() async {
+        await tasks.end()
     }
 
     private func begin(_ installation: InstallationID) -> Bool {
@@ -52,6 +58,7 @@ final class ContextFetcher: Sendable {
             guard let context else { return }
             try await repository.put(context, of: session, at: position, under: row.lease)
         } catch {
+            guard !Task.isCancelled else { return }
             if let error = error as? OpenAPIError, error.isMissingPermission {
                 refused.insert(session.installation)
                 logger.log(.contextFailed(session, error, isRefused: true))

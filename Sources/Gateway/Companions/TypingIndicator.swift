@@ -15,6 +15,7 @@ final class TypingIndicator: Sendable {
     private let mayHaveWork = Doorbell()
     private let refused = RefusedApps()
     private let state = Mutex(State())
+    private let tasks = TaskSet()
 
     private struct State {
         /// There may be signs.
@@ -57,7 +58,7 @@ final class TypingIndicator: Sendable {
         guard Self.isFresh(row.message, now: Date()), let app = apps.client(of: session.installation),
             !refused.contains(session.installation), !isSilent(session.installation), begin(session, unlessBusy: true)
         else { return }
-        Task {
+        tasks.begin { [self] in
             await put(row, app, session, position)
             finish(session)
         }
@@ -83,6 +84,7 @@ final class TypingIndicator: Sendable {
             }
             outages.succeeded("keep_typing")
         } catch {
+            guard !Task.isCancelled else { return }
             outages.failed("keep_typing", error)
         }
     }
@@ -138,12 +140,17 @@ final class TypingIndicator: Sendable {
         }
         let isDone = AsyncEvent()
         // Goes on when the answer does not wait any more.
-        Task {
+        tasks.begin { [self] in
             let signs = try? await repository.takeTyping(holder: holder, limit: Self.atOnce, of: session)
             for sign in signs ?? [] { await take(sign) }
             isDone.set()
         }
         await isDone.wait(atMost: deadline.remaining)
+    }
+
+    /// Ends the calls that are under way, and begins no more. What may be there of a sign stands in its row.
+    func end() async {
+        await tasks.end()
     }
 
     private func take(_ sign: TypingSign) async {
@@ -184,6 +191,7 @@ final class TypingIndicator: Sendable {
         do {
             try await repository.end(sign)
         } catch {
+            guard !Task.isCancelled else { return }
             outages.failed("keep_typing", error)
         }
     }

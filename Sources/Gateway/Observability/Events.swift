@@ -22,6 +22,11 @@ extension LogEvent {
 
     package static func gatewayStopped() -> Self { Self(.info, "gateway.stopped") }
 
+    /// A step of the stop, which is done.
+    static func shutdownStepEnded(_ step: String, took: Duration) -> Self {
+        Self(.debug, "shutdown.step_ended", [("step", .text(step)), ("took_ms", .milliseconds(took))])
+    }
+
     package static func shutdownIncomplete(_ step: String) -> Self {
         Self(
             .error, "gateway.shutdown_incomplete",
