@@ -35,13 +35,15 @@ let package = Package(
         .target(
             name: "Gateway", dependencies: ["AsyncRuntime", "Curl", "HTTPServer", "Lark", "Postgres", "CLibsodium"],
             resources: [.embedInCode("SQL")]),
+        // What runs an agent's command for each task: a process of its own, beside the gateway.
+        .target(name: "Worker", dependencies: ["AsyncRuntime", "Gateway", "Lark", "Postgres"]),
         .target(name: "LarkSimulator", dependencies: ["AsyncRuntime", "HTTPServer", "Lark", "WebSocket"]),
         .target(name: "Configuration", dependencies: ["Curl", "Gateway", "Lark", "WebSocket"]),
         .executableTarget(
             name: "lark-gateway",
             dependencies: [
                 "AsyncRuntime", "Configuration", "Curl", "Gateway", "HTTPServer", "Lark", "LarkSimulator", "Postgres",
-                "WebSocket",
+                "WebSocket", "Worker",
             ]),
 
         // The client of an outside conformance suite for RFC 6455.
@@ -78,6 +80,7 @@ let package = Package(
             dependencies: [
                 "AsyncRuntime", "Curl", "Gateway", "HTTPServer", "Lark", "LarkSimulator", "Postgres", "TestSupport",
             ], exclude: ["Fixtures"]),
+        .testTarget(name: "WorkerTests", dependencies: ["TestSupport", "Worker"]),
         .testTarget(name: "FuzzTargetsTests", dependencies: ["FuzzTargets"], exclude: ["Corpus", "Regressions"]),
         .testTarget(
             name: "LarkGatewayTests",

@@ -5,6 +5,14 @@ import Postgres
 /// Every event that the gateway logs. debug: per frame; info: a decision; warning: will be retried; error: a person
 /// must act, and how. Field names are column names.
 extension LogEvent {
+    /// The names by which others than logs know an event.
+    package enum Name {
+        package static let messageReceived = "message.received"
+        package static let messageIngested = "message.ingested"
+        package static let messageDropped = "message.dropped"
+        package static let taskQueued = "task.queued"
+    }
+
     // MARK: Start and stop
 
     package static func gatewayStarted(
@@ -331,11 +339,11 @@ extension LogEvent {
     // MARK: Messages
 
     static func messageReceived(_ row: IngestRow) -> Self {
-        Self(.debug, "message.received", messageFields(row))
+        Self(.debug, Name.messageReceived, messageFields(row))
     }
 
     static func messageDecided(_ row: IngestRow, _ result: IngestResult, batch: Int, took: Duration) -> Self {
-        let name = result.verdict == .ingested ? "message.ingested" : "message.dropped"
+        let name = result.verdict == .ingested ? Name.messageIngested : Name.messageDropped
         let level: Level = result.verdict == .invalidEvent ? .warning : .info
         return Self(
             level, name,
@@ -393,7 +401,7 @@ extension LogEvent {
         ]
         switch outcome {
         case .queued(let taskID):
-            return Self(.info, "task.queued", base + [("task_id", taskID.map { .integer($0) })])
+            return Self(.info, Name.taskQueued, base + [("task_id", taskID.map { .integer($0) })])
         case .agentOffline, .agentArchived:
             return Self(.info, "notice.queued", base + [("notice", .text(outcome.name))])
         case .empty: return Self(.info, "window.empty", base)

@@ -3,6 +3,7 @@ import AsyncRuntime
 import Foundation
 import Gateway
 import Postgres
+import Worker
 
 /// `worker`: runs a command per task; the conversation as JSON on its stdin, the reply from its stdout.
 enum WorkerCommand {

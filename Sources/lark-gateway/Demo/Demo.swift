@@ -4,6 +4,7 @@ import Gateway
 import Lark
 import LarkSimulator
 import Postgres
+import Worker
 
 /// The whole way of a burst on real parts: a private Postgres in a temporary folder, a simulated Lark on loopback, the
 /// gateway between them, and a worker that answers with what it was given. Tells each step as it happens and checks it.
@@ -28,12 +29,12 @@ enum Demo {
             try await simulator.start()
             let url = await simulator.url
             print("a simulated Lark listens on \(url)")
-            let story = Task { try await tell(on: server.url, simulator, domain: url) }
+            let telling = Task { try await tell(on: server.url, simulator, domain: url) }
             let interrupt = Task {
                 await signals.stop.wait()
-                if signals.stop.isSet { story.cancel() }
+                if signals.stop.isSet { telling.cancel() }
             }
-            result = await story.result
+            result = await telling.result
             interrupt.cancel()
         } catch {
             result = .failure(error)
@@ -45,7 +46,7 @@ enum Demo {
 
     private static func tell(on url: String, _ simulator: LarkSimulator, domain: String) async throws -> Bool {
         guard let domain = URL(string: domain) else { return false }
-        let story = Story()
+        let narrator = DemoNarrator()
         let settings = GatewaySettings(
             databaseURL: url, agents: [AgentSettings(workspace: "acme", name: "echo", runtime: "demo")],
             installations: [
@@ -53,17 +54,17 @@ enum Demo {
                     appID: app.id, appSecret: app.secret, domain: domain, workspace: "acme", agent: "echo",
                     access: .open, locale: .en)
             ])
-        let gateway = Gateway(settings, logger: story.logger)
+        let gateway = Gateway(settings, logger: narrator.logger)
         try await gateway.prepare()
         let stop = AsyncEvent()
         let running = Task { await gateway.run(until: stop) }
         let worker = Worker(
             url: url, runtime: "demo", command: ["/bin/sh", "-c", agent], concurrency: 1, timeout: .seconds(20),
-            attempts: 1, lease: .seconds(60), logger: story.logger)
+            attempts: 1, lease: .seconds(60), logger: narrator.logger)
         let working = Task { await worker.run(until: stop) }
         let facts = Facts()
         do {
-            try await perform(simulator, story, facts, Pool(url: url, size: 1))
+            try await perform(simulator, narrator, facts, Pool(url: url, size: 1))
         } catch {
             facts.check("the story came to its end (\(error))", false)
         }
@@ -76,7 +77,7 @@ enum Demo {
     }
 
     private static func perform(
-        _ simulator: LarkSimulator, _ story: Story, _ facts: Facts, _ pool: Pool
+        _ simulator: LarkSimulator, _ narrator: DemoNarrator, _ facts: Facts, _ pool: Pool
     ) async throws {
         guard await simulator.wait(until: .after(.seconds(20)), for: { $0.connectionCount == 1 }) else {
             throw DemoError("no long connection within 20 s")
@@ -85,18 +86,18 @@ enum Demo {
         let transcript = SimulatedMessage(
             chatID: "oc_demo", sender: "ou_you", text: "transcript: the meeting is on Friday")
         let note = SimulatedMessage(chatID: "oc_demo", sender: "ou_you", text: "please put that into my calendar")
-        story.begin()
-        story.say("arrived", "a forwarded transcript")
+        narrator.begin()
+        narrator.say("arrived", "a forwarded transcript")
         await simulator.send(transcript, to: app.id)
-        facts.check("the transcript was acked 200, by itself", await acked(simulator, story, transcript))
-        try await Task.sleep(until: story.start + .seconds(1), clock: .continuous)
-        story.say("arrived", "a note to it")
+        facts.check("the transcript was acked 200, by itself", await acked(simulator, narrator, transcript))
+        try await Task.sleep(until: narrator.start + .seconds(1), clock: .continuous)
+        narrator.say("arrived", "a note to it")
         await simulator.send(note, to: app.id)
-        facts.check("the note was acked 200, by itself", await acked(simulator, story, note))
+        facts.check("the note was acked 200, by itself", await acked(simulator, narrator, note))
 
         _ = await simulator.wait(until: .after(.seconds(20))) { !$0.sentMessages.isEmpty }
         let sent = await simulator.sentMessages
-        story.say("replied", "in the chat: \(text(of: sent.first))")
+        narrator.say("replied", "in the chat: \(text(of: sent.first))")
         facts.check("one agent run was queued for both", try await count(pool, "agent_task") == 1)
         facts.check(
             "it was queued 3 s after the note, not after the transcript",
@@ -111,7 +112,7 @@ enum Demo {
             text(of: sent.first)
                 == "I read: transcript: the meeting is on Friday\nI read: please put that into my calendar")
 
-        story.say("arrived", "both once more, as Lark does at times")
+        narrator.say("arrived", "both once more, as Lark does at times")
         await simulator.repeatDelivery(of: transcript.messageID)
         await simulator.repeatDelivery(of: note.messageID)
         let again = await simulator.wait(until: .after(.seconds(10))) { simulator in
@@ -124,11 +125,13 @@ enum Demo {
         await pool.close()
     }
 
-    private static func acked(_ simulator: LarkSimulator, _ story: Story, _ message: SimulatedMessage) async -> Bool {
+    private static func acked(
+        _ simulator: LarkSimulator, _ narrator: DemoNarrator, _ message: SimulatedMessage
+    ) async -> Bool {
         let isAcked = await simulator.wait(until: .after(.seconds(10))) { simulator in
             simulator.states(of: message.messageID).first?.acks == [200]
         }
-        if isAcked { story.say("acked", "200, Lark will not send it again") }
+        if isAcked { narrator.say("acked", "200, Lark will not send it again") }
         return isAcked
     }
 

@@ -1,7 +1,7 @@
 import Foundation
 import Testing
 
-@testable import lark_gateway
+@testable import Worker
 
 @Suite("What an agent's command prints")
 struct CommandOutputTests {

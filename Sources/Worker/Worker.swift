@@ -4,7 +4,7 @@ import Gateway
 import Postgres
 
 /// Claims tasks of a runtime and runs a command for each.
-struct Worker: Sendable {
+package struct Worker: Sendable {
     let url: String
     let runtime: String
     let command: [String]
@@ -21,8 +21,22 @@ struct Worker: Sendable {
     private static let maxReplyBytes = 8 << 20
     private static let reportEvery: Duration = .seconds(1)
 
+    package init(
+        url: String, runtime: String, command: [String], concurrency: Int, timeout: Duration, attempts: Int,
+        lease: Duration, logger: Logger
+    ) {
+        self.url = url
+        self.runtime = runtime
+        self.command = command
+        self.concurrency = concurrency
+        self.timeout = timeout
+        self.attempts = attempts
+        self.lease = lease
+        self.logger = logger
+    }
+
     /// Until `stop` is set; commands that run then are let end.
-    func run(until stop: AsyncEvent) async {
+    package func run(until stop: AsyncEvent) async {
         let listenAnew = Doorbell()
         let pool = Pool(
             url: url, size: concurrency + 1, applicationName: "lark-gateway worker", mustWrite: true,
@@ -44,8 +58,7 @@ struct Worker: Sendable {
             await stop.wait()
             for bell in bells { bell.ring() }
         }
-        logger.log(
-            LogEvent(.info, "worker.started", [("runtime_id", .text(runtime)), ("concurrency", .count(concurrency))]))
+        logger.log(.workerStarted(runtime: runtime, concurrency: concurrency))
         await withTaskGroup(of: Void.self) { group in
             for (index, bell) in bells.enumerated() {
                 let name = "\(ProcessInfo.processInfo.hostName).\(getpid()).\(index)"
@@ -54,9 +67,10 @@ struct Worker: Sendable {
         }
         stopping.cancel()
         listening.cancel()
+        await stopping.value
         await listening.value
         await pool.close()
-        logger.log(LogEvent(.info, "worker.stopped", [("runtime_id", .text(runtime))]))
+        logger.log(.workerStopped(runtime: runtime))
     }
 
     private func work(
@@ -89,41 +103,21 @@ struct Worker: Sendable {
         _ task: ClaimedTask, as name: String, _ repository: Repository, _ stop: AsyncEvent
     ) async {
         let began = ContinuousClock.now
-        logger.log(LogEvent(.info, "task.claimed", fields(task) + [("worker", .text(name))]))
+        logger.log(.taskClaimed(task, worker: name))
         let (outcome, attempt) = await outcome(of: task, as: name, repository, stop)
-        let fields = fields(task, attempt: attempt)
-        let took: (key: String, value: LogEvent.Value?) = ("took_ms", .integer(began.duration(to: .now).milliseconds))
+        let took = began.duration(to: .now)
         do {
             switch outcome {
             case .reply(let reply):
                 try await report { try await repository.completeTask(task.id, worker: name, reply: reply) }
-                logger.log(
-                    LogEvent(.info, "task.completed", fields + [("reply_bytes", .count(reply.utf8.count)), took]))
+                logger.log(.taskCompleted(task, attempt: attempt, replyBytes: reply.utf8.count, took: took))
             case .failure(let reason):
                 try await report { try await repository.failTask(task.id, worker: name, error: reason) }
-                logger.log(LogEvent(.warning, "task.failed", fields + [("reason", .text(reason)), took]))
+                logger.log(.taskFailed(task, attempt: attempt, reason: reason, took: took))
             }
         } catch {
-            logger.log(
-                LogEvent(
-                    .error, "task.refused",
-                    fields + [
-                        ("error", .text("\(error)")),
-                        (
-                            "hint",
-                            .text(
-                                "the claim ran out, and the task runs again: raise --lease if this repeats; unless an "
-                                    + "earlier report was stored, and its answer got lost")
-                        ),
-                    ]))
+            logger.log(.taskRefused(task, attempt: attempt, error))
         }
-    }
-
-    private func fields(_ task: ClaimedTask, attempt: Int = 1) -> [(key: String, value: LogEvent.Value?)] {
-        [
-            ("task_id", .integer(task.id)), ("session_id", .integer(task.sessionID)), ("agent", .text(task.agent)),
-            ("attempt", .count(task.attempt + attempt - 1)),
-        ]
     }
 
     private enum Outcome {
@@ -159,12 +153,7 @@ struct Worker: Sendable {
                 return (outcome, attempt)
             }
             let wait = max(backoff.next(), .milliseconds(200))
-            logger.log(
-                LogEvent(
-                    .warning, "task.attempt_failed",
-                    fields(task, attempt: attempt) + [
-                        ("reason", .text(reason)), ("retry_in_ms", .integer(wait.milliseconds)),
-                    ]))
+            logger.log(.taskAttemptFailed(task, attempt: attempt, reason: reason, retryIn: wait))
             await stop.wait(atMost: wait)
             guard !stop.isSet, !isLost.isSet else { return (outcome, attempt) }
             attempt += 1

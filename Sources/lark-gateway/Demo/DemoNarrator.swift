@@ -1,9 +1,10 @@
 import AsyncRuntime
 import Foundation
 import Gateway
+import Worker
 
 /// Prints what happens, with the time since the first message arrived.
-final class Story: Sendable {
+final class DemoNarrator: Sendable {
     private let began = Mutex<ContinuousClock.Instant?>(nil)
 
     /// From here on time counts.
@@ -32,15 +33,15 @@ final class Story: Sendable {
                 return "?"
             }
             switch event.name {
-            case "message.received": say("received", "over the long connection")
-            case "message.ingested":
+            case LogEvent.Name.messageReceived: say("received", "over the long connection")
+            case LogEvent.Name.messageIngested:
                 say("stored", "in session \(number("session_id")) at position \(number("position"))")
-            case "message.dropped": say("dropped", "as a duplicate, and written into the audit")
-            case "task.queued":
+            case LogEvent.Name.messageDropped: say("dropped", "as a duplicate, and written into the audit")
+            case LogEvent.Name.taskQueued:
                 say("window closed", "after 3 s of silence")
                 say("task queued", "task \(number("task_id")), with NOTIFY for the workers")
-            case "task.claimed": say("claimed", "by a worker, which runs the agent's command")
-            case "task.completed": say("completed", "the reply is in the outbox")
+            case LogEvent.Name.taskClaimed: say("claimed", "by a worker, which runs the agent's command")
+            case LogEvent.Name.taskCompleted: say("completed", "the reply is in the outbox")
             default:
                 if event.level >= .warning {
                     say(event.name, event.fields.map { "\($0.key)=\($0.value)" }.joined(separator: " "))
