@@ -8,14 +8,18 @@ package struct PrivatePostgres: Sendable {
     package enum Failure: Error, Sendable, CustomStringConvertible {
         case runsAsRoot
         case notInstalled(searched: [String])
+        /// Postgres reads the data of its own major version alone.
+        /// - Parameter installed: the versions that are there.
+        case versionNotInstalled(version: Int, data: String, installed: [String])
+        case versionUnreadable(file: String)
         case clusterGone(directory: String)
         case failed(step: String, output: String)
 
         /// A person must change how the gateway is set up: trying again does not help.
         package var isSetUp: Bool {
             switch self {
-            case .runsAsRoot, .notInstalled: true
-            case .clusterGone, .failed: false
+            case .runsAsRoot, .notInstalled, .versionNotInstalled: true
+            case .versionUnreadable, .clusterGone, .failed: false
             }
         }
 
@@ -25,8 +29,20 @@ package struct PrivatePostgres: Sendable {
                 "Postgres refuses to run as root: run lark-gateway as a system user (systemd: User=lark-gateway), or "
                     + "set database_url to a server of your own"
             case .notInstalled(let searched):
-                "no Postgres server binaries in \(searched.joined(separator: ", ")): apt-get install postgresql-15, "
-                    + "or set database_url"
+                "no Postgres server binaries in \(searched.joined(separator: ", ")): install a Postgres server of version "
+                    + "\(ServerBinaries.oldestVersion) or newer (on Debian the package postgresql), or set database_url"
+            case .versionNotInstalled(let version, let data, let installed):
+                "the Postgres cluster in \(data) was made by version \(version), "
+                    + (installed.isEmpty
+                        ? "and no Postgres server is installed"
+                        : "and installed is \(installed.joined(separator: ", "))")
+                    + (version < ServerBinaries.oldestVersion
+                        ? ": version \(ServerBinaries.oldestVersion) or newer is needed; move the cluster to one with "
+                            + "pg_upgrade"
+                        : ": install version \(version) (on Debian the package postgresql-\(version)), or move the "
+                            + "cluster to another version with pg_upgrade")
+            case .versionUnreadable(let file):
+                "\(file) does not say which version of Postgres made the cluster: bring the file back from a backup"
             case .clusterGone(let directory):
                 "there is no Postgres cluster in \(directory)/data any more: bring it back, or remove \(directory) to begin "
                     + "with an empty one"
@@ -41,6 +57,7 @@ package struct PrivatePostgres: Sendable {
     /// For tests that run as root: the system user that the server runs as.
     private let runAs: String?
     private let settings: [String: String]
+    var binaries = ServerBinaries()
 
     package init(directory: String, runAs: String? = nil, settings: [String: String] = [:]) {
         self.directory = directory
@@ -52,6 +69,7 @@ package struct PrivatePostgres: Sendable {
     private static let role = "lark_gateway"
 
     private var data: String { directory + "/data" }
+    private var hasCluster: Bool { FileManager.default.fileExists(atPath: data + "/PG_VERSION") }
     private var socket: String { directory + "/socket" }
 
     /// For libpq.
@@ -72,9 +90,9 @@ package struct PrivatePostgres: Sendable {
     @discardableResult
     package func start(makesCluster: Bool = true, deadline: Deadline) async throws -> Bool {
         guard geteuid() != 0 || runAs != nil else { throw Failure.runsAsRoot }
-        let binaries = try Self.findBinaries()
+        let binaries = try await hasCluster ? matchingBinaries(deadline) : self.binaries.newest()
         try makeDirectories()
-        if !FileManager.default.fileExists(atPath: data + "/PG_VERSION") {
+        if !hasCluster {
             // A log without a cluster is what a lost one leaves. An empty one in its place would hide the loss.
             guard makesCluster, logSize == 0 else { throw Failure.clusterGone(directory: directory) }
             // Initialised aside and moved into place, so that a crash in between leaves no half cluster.
@@ -118,7 +136,8 @@ package struct PrivatePostgres: Sendable {
 
     /// Ends the server and waits until it has ended; `immediate` is a crash, as far as the server can tell.
     package func stop(mode: StopMode = .fast, deadline: Deadline) async throws {
-        let binaries = try Self.findBinaries()
+        guard hasCluster else { return }
+        let binaries = try await matchingBinaries(deadline)
         guard try await execute(binaries + "/pg_ctl", ["-D", data, "status"], deadline).status == 0 else { return }
         let seconds = max(1, Int(deadline.remaining.seconds))
         try await run(
@@ -126,17 +145,8 @@ package struct PrivatePostgres: Sendable {
             ["-D", data, "-m", mode.rawValue, "-w", "-t", "\(seconds)", "-s", "stop"], deadline)
     }
 
-    /// Where Debian puts them (any major version from 14), else what PATH has.
-    static func findBinaries() throws -> String {
-        let root = "/usr/lib/postgresql"
-        let versions = ((try? FileManager.default.contentsOfDirectory(atPath: root)) ?? []).compactMap(Int.init)
-        let path = ProcessInfo.processInfo.environment["PATH"] ?? ""
-        let candidates =
-            versions.filter { $0 >= 14 }.sorted(by: >).map { "\(root)/\($0)/bin" }
-            + path.split(separator: ":").map(String.init)
-        let found = candidates.first { FileManager.default.isExecutableFile(atPath: $0 + "/pg_ctl") }
-        guard let found else { throw Failure.notInstalled(searched: ["\(root)/*/bin", "PATH"]) }
-        return found
+    private func matchingBinaries(_ deadline: Deadline) async throws -> String {
+        try await binaries.matching(clusterIn: data, deadline: deadline)
     }
 
     private func makeDirectories() throws {

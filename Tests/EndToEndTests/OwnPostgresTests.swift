@@ -96,6 +96,22 @@ struct OwnPostgresTests {
         await place.stage.end()
     }
 
+    @Test("a cluster of a version that is not installed ends the start with 78, which systemd does not try again")
+    func otherVersion() async throws {
+        let place = try await Place()
+        try FileManager.default.createDirectory(atPath: place.data, withIntermediateDirectories: true)
+        try Data("99\n".utf8).write(to: URL(fileURLWithPath: place.data + "/PG_VERSION"))
+        let daemon = try place.run()
+        #expect(await daemon.ended() == 78)
+        #expect(
+            daemon.output.contains("lark-gateway: the Postgres cluster in \(place.data) was made by version 99, and "))
+        #expect(daemon.events("postgres.started").isEmpty)
+        let (status, output) = try await place.command("migrate")
+        #expect(status == 78 && output.contains("postgresql-99"))
+        #expect(try FileManager.default.subpathsOfDirectory(atPath: place.data) == ["PG_VERSION"])
+        await place.stage.end()
+    }
+
     @Test("a port that is taken ends the start with its key: no Postgres is started, and one that runs is not stopped")
     func takenPort() async throws {
         let place = try await Place()
