@@ -28,16 +28,6 @@ package struct Backoff: Sendable {
     package mutating func reset() {
         bound = initial
     }
-
-    /// The bound after `attempts` waits, for a count that lives elsewhere (a row).
-    package static func bound(initial: Duration, maximum: Duration, afterAttempts attempts: Int) -> Duration {
-        var bound = initial
-        for _ in 0..<max(0, min(attempts, 64)) {
-            guard bound < maximum else { break }
-            bound *= 2
-        }
-        return min(bound, maximum)
-    }
 }
 
 extension Duration {

@@ -1,12 +1,7 @@
 import AsyncRuntime
 import CLibpq
 import Dispatch
-
-#if canImport(Glibc)
-    import Glibc
-#else
-    import Darwin
-#endif
+import Glibc
 
 /// One connection to the server, for one caller at a time. Every call has a deadline, obeys cancellation, and never
 /// blocks a thread.

@@ -36,21 +36,19 @@ package enum PostgresError: Error, Sendable, CustomStringConvertible {
     }
 }
 
-/// A statement that Postgres refused. `description` has neither DETAIL nor arguments, and no MESSAGE of class 22: they
-/// can quote a message body.
+/// A statement that Postgres refused. It has neither DETAIL nor arguments, and its
+/// `description` has no MESSAGE of the classes 22 and 23: they can quote a message body.
 package struct StatementError: Error, Sendable, CustomStringConvertible {
     package let statement: String
     /// Five characters, Postgres documentation, appendix A.
     package let sqlState: String
     package let message: String
-    package let detail: String?
     package let constraint: String?
 
-    package init(statement: String, sqlState: String, message: String, detail: String?, constraint: String?) {
+    package init(statement: String, sqlState: String, message: String, constraint: String?) {
         self.statement = statement
         self.sqlState = sqlState
         self.message = message
-        self.detail = detail
         self.constraint = constraint
     }
 

@@ -76,13 +76,6 @@ extension Bool: PostgresDecodable {
     }
 }
 
-extension Double: PostgresDecodable {
-    package init?(postgresBytes bytes: ArraySlice<UInt8>, oid: UInt32) {
-        guard oid == 701, bytes.count == 8 else { return nil }
-        self.init(bitPattern: UInt64(bitPattern: Self.integer(bytes)))
-    }
-}
-
 /// text, varchar, name, json, jsonb (without its version byte), "char" and unknown.
 extension String: PostgresDecodable {
     package init?(postgresBytes bytes: ArraySlice<UInt8>, oid: UInt32) {
@@ -106,13 +99,5 @@ extension UUID: PostgresDecodable {
     package init?(postgresBytes bytes: ArraySlice<UInt8>, oid: UInt32) {
         guard oid == 2950, bytes.count == 16 else { return nil }
         self = bytes.withUnsafeBytes { UUID(uuid: $0.loadUnaligned(as: uuid_t.self)) }
-    }
-}
-
-extension Date: PostgresDecodable {
-    /// timestamptz: microseconds since 2000-01-01 00:00 UTC.
-    package init?(postgresBytes bytes: ArraySlice<UInt8>, oid: UInt32) {
-        guard oid == 1184, bytes.count == 8 else { return nil }
-        self.init(timeIntervalSince1970: Double(Self.integer(bytes)) / 1e6 + 946_684_800)
     }
 }

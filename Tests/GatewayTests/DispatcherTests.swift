@@ -99,7 +99,7 @@ struct DispatcherTests {
             await release.wait()
             guard !rows.contains(where: { $0.message.content == "poison" }) else {
                 throw PostgresError.statement(
-                    StatementError(statement: "x", sqlState: "22021", message: "", detail: nil, constraint: nil))
+                    StatementError(statement: "x", sqlState: "22021", message: "", constraint: nil))
             }
             for row in rows { order.record(row.message.messageID) }
             return rows.map { row in
@@ -130,7 +130,7 @@ struct DispatcherTests {
             }
             guard call > 2 else {
                 throw PostgresError.statement(
-                    StatementError(statement: "x", sqlState: sqlState, message: "", detail: nil, constraint: nil))
+                    StatementError(statement: "x", sqlState: sqlState, message: "", constraint: nil))
             }
             return Self.stored(rows)
         }

@@ -21,9 +21,9 @@ struct ConnectionTests {
             statement(
                 """
                 SELECT $1::text AS t, $2::bigint AS i, $3::boolean AS b, $4::bytea AS y, $5::uuid AS u, $6::jsonb AS j,
-                    extract(epoch FROM $7::interval)::float8 AS d, $8::text[] AS ta, cardinality($9::bigint[]) AS n,
+                    (extract(epoch FROM $7::interval) * 1000)::bigint AS d, $8::text[] AS ta, cardinality($9::bigint[]) AS n,
                     $10::text AS missing, ($8::text[])[2] IS NULL AS hole, ($9::bigint[])[1] AS first,
-                    now() AS at, cardinality($11::text[]) AS none
+                    cardinality($11::text[]) AS none
                 """),
             [
                 .text("ünï\u{1F600}"), .int(-5), .bool(true), .bytes([0, 255]), .uuid(id), .jsonb(#"{"a": 1}"#),
@@ -36,13 +36,12 @@ struct ConnectionTests {
         #expect(try row.value("b", as: Bool.self))
         #expect(try row.value("u", as: UUID.self) == id)
         #expect(try row.value("j", as: String.self) == #"{"a": 1}"#)
-        #expect(try row.value("d", as: Double.self) == 1.5)
+        #expect(try row.value("d", as: Int.self) == 1_500)
         #expect(try row.value("n", as: Int.self) == 2)
         #expect(try row.value("first", as: Int64.self) == Int64.min)
         #expect(try row.value("hole", as: Bool.self))
         #expect(try row.value("none", as: Int.self) == 0)
         #expect(try row.optional("missing", as: String.self) == nil)
-        #expect(abs(try row.value("at", as: Date.self).timeIntervalSinceNow) < 3600)
         #expect(throws: PostgresError.self) { try row.value("missing", as: String.self) }
         #expect(throws: PostgresError.self) { try row.value("t", as: Int.self) }
         #expect(throws: PostgresError.self) { try row.value("nowhere", as: Int.self) }

@@ -1,3 +1,5 @@
+import AsyncRuntime
+
 /// One whole data frame that wants an ack: the platform delivers it again when none comes within 3 s.
 package struct Delivery: Sendable, Equatable {
     /// The frame that completed it; it is what the ack is made of.
@@ -25,9 +27,7 @@ package struct Delivery: Sendable, Equatable {
     /// The data frame itself sent back, with a header biz_rt added and the payload replaced.
     package func acknowledgement(_ code: AckCode, handledIn duration: Duration) -> Frame {
         var answer = frame
-        let milliseconds = max(
-            0, duration.components.seconds * 1000 + duration.components.attoseconds / 1_000_000_000_000_000)
-        answer.headers.append(Frame.Header(key: "biz_rt", value: "\(milliseconds)"))
+        answer.headers.append(Frame.Header(key: "biz_rt", value: "\(max(0, duration.milliseconds))"))
         answer.payload = Array(#"{"code":\#(code.rawValue),"headers":null,"data":null}"#.utf8)
         return answer
     }

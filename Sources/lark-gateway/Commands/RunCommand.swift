@@ -27,14 +27,8 @@ extension Configuration {
     /// "auto" is what can be relied on here.
     var transportKind: TransportKind {
         switch self.transport {
-        case .libcurl: .libcurl
+        case .libcurl, .auto: .libcurl
         case .urlsession: .urlsession
-        case .auto:
-            #if canImport(FoundationNetworking)
-                .libcurl
-            #else
-                .urlsession
-            #endif
         }
     }
 

@@ -16,9 +16,7 @@ final class DemoNarrator: Sendable {
 
     func say(_ step: String, _ words: String) {
         guard let start = began.withLock({ $0 }) else { return }
-        let elapsed = start.duration(to: .now)
-        let milliseconds = String(
-            Int(elapsed.components.seconds) * 1000 + Int(elapsed.components.attoseconds / 1_000_000_000_000_000))
+        let milliseconds = String(start.duration(to: .now).milliseconds)
         let time = String(repeating: " ", count: max(0, 6 - milliseconds.count)) + milliseconds
         let lines = words.split(separator: "\n").joined(separator: "\n" + String(repeating: " ", count: 26))
         print("\(time) ms  \(step.padding(toLength: 14, withPad: " ", startingAt: 0)) \(lines)")
