@@ -1,8 +1,11 @@
+import CLibsodium
 import Foundation
 
 /// The secret part of a link that pairs one person with one bot, once: 256 random bits from the system.
 package struct PairingLink: Sendable, Equatable {
     private static let byteCount = 32
+    /// base64url without padding (RFC 4648, section 5): 43 letters.
+    private static let alphabet = sodium_base64_VARIANT_URLSAFE_NO_PADDING
     private let bytes: [UInt8]
 
     init() {
@@ -11,18 +14,24 @@ package struct PairingLink: Sendable, Equatable {
 
     /// - Parameter text: base64url without padding (RFC 4648 section 5); nil when it is no secret of ours.
     init?(_ text: Substring) {
-        guard text.utf8.count == 43, !text.contains(where: { "+/=".contains($0) }),
-            let data = Data(
-                base64Encoded: text.replacing("-", with: "+").replacing("_", with: "/") + "="),
-            data.count == Self.byteCount
+        // Longer ones are not read.
+        guard text.utf8.count == 43 else { return nil }
+        var bytes = [UInt8](repeating: 0, count: Self.byteCount)
+        var count = 0
+        // The last letter has two bits to spare. libsodium refuses one where they are set: two texts never mean one secret.
+        guard
+            sodium_base642bin(
+                &bytes, bytes.count, String(text), text.utf8.count, nil, &count, nil, Self.alphabet) == 0,
+            count == Self.byteCount
         else { return nil }
-        bytes = Array(data)
-        // Two texts must not mean one secret: its last letter has bits to spare.
-        guard self.text == text else { return nil }
+        self.bytes = bytes
     }
 
     package var text: String {
-        Data(bytes).base64EncodedString().replacing("+", with: "-").replacing("/", with: "_").replacing("=", with: "")
+        // With a zero byte at its end. In a shorter one libsodium would end the process.
+        var text = [CChar](repeating: 0, count: sodium_base64_encoded_len(bytes.count, Self.alphabet))
+        sodium_bin2base64(&text, text.count, bytes, bytes.count, Self.alphabet)
+        return String(decoding: text.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
     }
 
     var hash: SecretHash { SecretHash(of: bytes) }

@@ -38,7 +38,7 @@ package struct SealingKey: Sendable {
         self.bytes = bytes
         var hash = [UInt8](repeating: 0, count: Int(crypto_generichash_BYTES))
         crypto_generichash(&hash, hash.count, Array("lark-gateway key id".utf8), 19, bytes, bytes.count)
-        id = hash.prefix(4).map { byte in (byte < 16 ? "0" : "") + String(byte, radix: 16) }.joined()
+        id = Self.hexadecimal(Array(hash.prefix(4)))
     }
 
     /// - Parameter appID: what is sealed opens for this app alone.
@@ -73,9 +73,17 @@ package struct SealingKey: Sendable {
     private static func context(_ appID: String) -> [UInt8] { Array("lark-gateway app_secret \(appID)".utf8) }
 
     private static func decodeHexadecimal(_ text: String) -> [UInt8]? {
-        let digits = text.utf8.compactMap { Character(UnicodeScalar($0)).hexDigitValue.map(UInt8.init) }
-        guard digits.count == text.utf8.count, digits.count == 2 * keyBytes else { return nil }
-        return stride(from: 0, to: digits.count, by: 2).map { digits[$0] << 4 | digits[$0 + 1] }
+        guard text.utf8.count == 2 * keyBytes else { return nil }
+        var bytes = [UInt8](repeating: 0, count: keyBytes)
+        // No sign is skipped, and what is left over is refused: with neither, a key of another length can't pass.
+        guard sodium_hex2bin(&bytes, bytes.count, text, text.utf8.count, nil, nil, nil) == 0 else { return nil }
+        return bytes
+    }
+
+    private static func hexadecimal(_ bytes: [UInt8]) -> String {
+        var text = [CChar](repeating: 0, count: 2 * bytes.count + 1)
+        sodium_bin2hex(&text, text.count, bytes, bytes.count)
+        return String(decoding: text.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
     }
 }
 
