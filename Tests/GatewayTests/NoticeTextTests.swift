@@ -29,7 +29,8 @@ struct NoticeTextTests {
         #expect(body == "Created ACME-1: &#60;at id=all&#62;&#60;/at&#62; &#42;&#42;x&#42;&#42; &#91;a&#93;(b)")
         let card = OutboundContent.headedCard(title: "support", color: .grey, text: body)
         #expect(
-            card.asText == .text("support\nCreated ACME-1: <\u{200B}at id=all><\u{200B}/at> **x** [a](b)"),
+            card.asText
+                == .text(MessageText("support\nCreated ACME-1: <\u{200B}at id=all><\u{200B}/at> **x** [a](b)")),
             "nor does its text mention anybody")
     }
 }

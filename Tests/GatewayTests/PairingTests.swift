@@ -75,7 +75,7 @@ struct PairingTests {
     func cardAsText() {
         let card = OutboundContent.linkCard(
             title: "support", color: .blue, text: "Connect&#42;", button: "Go", url: "https://e.com/pair/x")
-        #expect(card.asText == .text("support\nConnect*\nGo: https://e.com/pair/x"))
+        #expect(card.asText == .text(MessageText("support\nConnect*\nGo: https://e.com/pair/x")))
         #expect(
             card.json.contains(
                 #"{"behaviors":[{"default_url":"https://e.com/pair/x","type":"open_url"}],"tag":"button""#))

@@ -14,7 +14,7 @@ struct ReplyFormatTests {
             ("**bold**", true), ("[a](https://b)", true), ("plain, with 3 * 4 - 2 and a_b", false), ("#hashtag", false),
         ])
     func markdown(text: String, isCard: Bool) {
-        #expect(ReplyFormat.contents(text) == [isCard ? .markdownCard(text) : .text(text)])
+        #expect(ReplyFormat.contents(text) == [isCard ? .markdownCard(CardMarkdown(text)) : .text(MessageText(text))])
     }
 
     @Test("a reply that is too long for one message is cut between paragraphs, and nothing is lost")
@@ -63,13 +63,28 @@ struct ReplyFormatTests {
         let cards = ReplyFormat.contents(text)
         #expect(cards.count > 2)
         for card in cards {
-            guard case .markdownCard(let part) = card else {
+            guard case .markdownCard(let markdown) = card else {
                 Issue.record("\(card)")
                 continue
             }
+            let part = markdown.string
             #expect(part.utf8.count < ReplyFormat.maxCardBytes)
             #expect(part.components(separatedBy: "```").count % 2 == 1, "every block has its end")
             #expect(!part.contains("let value") || part.contains("```swift"))
         }
+    }
+
+    @Test("a mention that stands in code is sent as it was written, also in a part that begins within the code")
+    func mentionsAreConvertedOnce() {
+        let mention = #"<at user_id="ou_1">Ann</at>"#
+        let written = "**see** `" + String(repeating: "x", count: ReplyFormat.maxCardBytes) + mention + "`"
+        let cards = ReplyFormat.contents(written)
+        #expect(cards.count > 1)
+        // The content is JSON, where a quote is escaped.
+        #expect(
+            cards.last?.json.contains(#"<at user_id=\"ou_1\">Ann</at>`"#) == true,
+            "\(cards.last?.json.suffix(200) ?? "")")
+        let real = ReplyFormat.contents("**see** " + mention)
+        #expect(real.map(\.json).joined().contains("**see** <at id=ou_1></at>"))
     }
 }

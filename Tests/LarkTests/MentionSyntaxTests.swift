@@ -64,11 +64,13 @@ struct MentionSyntaxTests {
 
     @Test("a reply's mention reaches the platform as its kind of message wants it")
     func content() {
-        #expect(OutboundContent.text("<at id=ou_1></at>").json == #"{"text":"<at user_id=\"ou_1\"></at>"}"#)
         #expect(
-            OutboundContent.markdownCard(#"**hi** <at user_id="ou_1">Ann</at>"#).json.contains(
+            OutboundContent.text(MessageText("<at id=ou_1></at>")).json == #"{"text":"<at user_id=\"ou_1\"></at>"}"#)
+        #expect(
+            OutboundContent.markdownCard(CardMarkdown(#"**hi** <at user_id="ou_1">Ann</at>"#)).json.contains(
                 "**hi** <at id=ou_1></at>"))
         #expect(
-            OutboundContent.markdownCard("<at id=ou_1></at>").asText.json == #"{"text":"<at user_id=\"ou_1\"></at>"}"#)
+            OutboundContent.markdownCard(CardMarkdown("<at id=ou_1></at>")).asText.json
+                == #"{"text":"<at user_id=\"ou_1\"></at>"}"#)
     }
 }

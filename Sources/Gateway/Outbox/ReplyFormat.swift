@@ -9,9 +9,11 @@ enum ReplyFormat {
     /// Cards where the text has Markdown signs, else texts; as many as it needs.
     static func contents(_ text: String) -> [OutboundContent] {
         guard MarkdownSigns.areIn(text) else {
-            // Before it is measured.
-            return TextParts.split(MentionSyntax.text(text), maxBytes: maxTextBytes).map { .text($0) }
+            // Converted before it is measured.
+            return MessageText(text).parts { TextParts.split($0, maxBytes: maxTextBytes) }.map { .text($0) }
         }
-        return TextParts.splitMarkdown(MentionSyntax.card(text), maxBytes: maxCardBytes).map { .markdownCard($0) }
+        return CardMarkdown(text).parts { TextParts.splitMarkdown($0, maxBytes: maxCardBytes) }.map {
+            .markdownCard($0)
+        }
     }
 }

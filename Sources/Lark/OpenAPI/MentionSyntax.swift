@@ -2,9 +2,9 @@
 /// write either; what stands in code stays as it is. Source: "Send message content" and "Markdown component of cards".
 ///
 /// Over bytes, from the beginning to the end: what an agent writes has up to 8 MiB.
-package enum MentionSyntax {
+enum MentionSyntax {
     /// For the Markdown of a card.
-    package static func card(_ text: String) -> String {
+    static func card(_ text: String) -> String {
         rewritten(text) { mention, out in
             out += "<at id=".utf8
             out += mention.id
@@ -13,7 +13,7 @@ package enum MentionSyntax {
     }
 
     /// For a text message.
-    package static func text(_ text: String) -> String {
+    static func text(_ text: String) -> String {
         rewritten(text) { mention, out in
             out += "<at user_id=\"".utf8
             out += mention.id

@@ -2,9 +2,9 @@ import Foundation
 
 /// What a message says, in the platform's form. Source: "Send message content".
 package enum OutboundContent: Sendable, Equatable {
-    case text(String)
+    case text(MessageText)
     /// A card of schema 2.0 with one markdown element.
-    case markdownCard(String)
+    case markdownCard(CardMarkdown)
     /// A card with a coloured head and a text below.
     case headedCard(title: String, color: HeadColor, text: String)
     /// The same with a button below, which opens a page.
@@ -23,10 +23,9 @@ package enum OutboundContent: Sendable, Equatable {
     package var json: String {
         switch self {
         case .text(let text):
-            return Self.encode(["text": MentionSyntax.text(text)])
+            return Self.encode(["text": text.string])
         case .markdownCard(let text):
-            let content = MentionSyntax.card(text)
-            return Self.encode(["schema": "2.0", "body": ["elements": [["tag": "markdown", "content": content]]]])
+            return Self.encode(["schema": "2.0", "body": ["elements": [["tag": "markdown", "content": text.string]]]])
         case .headedCard(let title, let color, let text):
             return Self.card(title, color, [["tag": "markdown", "content": text]])
         case .linkCard(let title, let color, let text, let button, let url):
@@ -45,10 +44,12 @@ package enum OutboundContent: Sendable, Equatable {
     /// The plain text of it, for a second try where a card was refused.
     package var asText: OutboundContent {
         switch self {
-        case .text(let text), .markdownCard(let text): return .text(text)
-        case .headedCard(let title, _, let text): return .text("\(title)\n\(Self.unescape(text))")
+        case .text: return self
+        case .markdownCard(let text): return .text(MessageText(text.string))
+        case .headedCard(let title, _, let text):
+            return .text(MessageText(withoutMentions: "\(title)\n\(Self.unescape(text))"))
         case .linkCard(let title, _, let text, let button, let url):
-            return .text("\(title)\n\(Self.unescape(text))\n\(button): \(url)")
+            return .text(MessageText(withoutMentions: "\(title)\n\(Self.unescape(text))\n\(button): \(url)"))
         }
     }
 
