@@ -2,9 +2,9 @@ import AsyncRuntime
 
 /// Turns bursts of messages into one flush per session: a silence window each, one alarm for the earliest.
 ///
-/// Flushes of different sessions run side by side, a few at a time and a bounded number of sessions each; the next one
-/// of the same session waits for the last. A flush that fails is tried again with backoff. After `flushAll` the batcher is terminal: what is scheduled then is flushed at
-/// once, before `messageStored` returns.
+/// Flushes of different sessions run side by side, a few at a time and a bounded number of sessions each; the next one of
+/// the same session waits for the last. A flush that fails is tried again with backoff. After `flushAll` the batcher is
+/// terminal: what is scheduled then is flushed at once, before `messageStored` returns.
 package final class RunBatcher: Sendable {
     /// Closes the windows of these sessions; `force` where their time is not up. Throws when none of it was done.
     package typealias Flush = @Sendable ([SessionKey], _ force: Bool) async throws -> [SessionKey: FlushOutcome]

@@ -20,7 +20,9 @@ struct SilenceWindows {
 
     private let silence: Int64
     private let maxWait: Int64
-    private var windows: [SessionKey: Window] = [:]
+    /// By installation, then by session: an installation is forgotten without a look at the windows of others.
+    private var windows: [InstallationID: [Int64: Window]] = [:]
+    private(set) var count = 0
     private var heap: [Entry] = []
     private var nextGeneration: UInt32 = 0
     /// Sessions whose flush is under way: their next window waits for it.
@@ -33,14 +35,12 @@ struct SilenceWindows {
         maxWait = batching.maxWait.milliseconds
     }
 
-    var count: Int { windows.count }
-
     /// A message was stored: the window opens, or closes later.
     /// - Returns: whether it opened a window.
     @discardableResult
     mutating func messageStored(in key: SessionKey, now: Duration) -> Bool {
         let now = now.milliseconds
-        guard let window = windows[key] else {
+        guard let window = window(key) else {
             open(key, first: now, due: now + silence)
             return true
         }
@@ -49,14 +49,14 @@ struct SilenceWindows {
             // A window that was read back can be older than its deadline lets on; its entry would come up too late.
             open(key, first: window.first, due: due)
         } else {
-            windows[key]?.due = due
+            windows[key.installation]?[key.session]?.due = due
         }
         return false
     }
 
     /// A window that was read back from the database, or whose flush failed; it never delays one that is open already.
     mutating func restore(_ key: SessionKey, first: Duration, due: Duration) {
-        guard let window = windows[key] else {
+        guard let window = window(key) else {
             return open(key, first: first.milliseconds, due: due.roundedUpMilliseconds)
         }
         guard due.roundedUpMilliseconds < window.due else { return }
@@ -65,7 +65,8 @@ struct SilenceWindows {
 
     private mutating func open(_ key: SessionKey, first: Int64, due: Int64) {
         nextGeneration &+= 1
-        windows[key] = Window(first: first, due: due, generation: nextGeneration)
+        let window = Window(first: first, due: due, generation: nextGeneration)
+        if windows[key.installation, default: [:]].updateValue(window, forKey: key.session) == nil { count += 1 }
         push(Entry(due: due, key: key, generation: nextGeneration))
     }
 
@@ -75,13 +76,13 @@ struct SilenceWindows {
         var due: [SessionKey] = []
         while due.count < limit, let entry = heap.first, entry.due <= now.milliseconds {
             pop()
-            guard let window = windows[entry.key], window.generation == entry.generation else { continue }
+            guard let window = window(entry.key), window.generation == entry.generation else { continue }
             if window.due > now.milliseconds {
                 push(Entry(due: window.due, key: entry.key, generation: entry.generation))
             } else if flushing.contains(entry.key) {
                 overdue.insert(entry.key)
             } else {
-                windows[entry.key] = nil
+                close(entry.key)
                 flushing.insert(entry.key)
                 due.append(entry.key)
             }
@@ -91,9 +92,11 @@ struct SilenceWindows {
 
     /// Closes every window whose session has no flush under way, due or not.
     mutating func closeAll() -> [SessionKey] {
-        let keys = windows.keys.filter { !flushing.contains($0) }
+        let keys = windows.flatMap { installation, windows in
+            windows.keys.map { SessionKey(installation: installation, session: $0) }.filter { !flushing.contains($0) }
+        }
         for key in keys {
-            windows[key] = nil
+            close(key)
             flushing.insert(key)
         }
         heap.removeAll()
@@ -104,13 +107,25 @@ struct SilenceWindows {
     /// The session's next window may be flushed now.
     mutating func flushEnded(_ key: SessionKey) {
         flushing.remove(key)
-        guard overdue.remove(key) != nil, let window = windows[key] else { return }
+        guard overdue.remove(key) != nil, let window = window(key) else { return }
         push(Entry(due: window.due, key: key, generation: window.generation))
     }
 
     /// Forgets the windows of an installation: another replica has them now.
-    mutating func forget(_ installation: InstallationID) {
-        for key in windows.keys where key.installation == installation { windows[key] = nil }
+    /// - Returns: how many windows it looked at.
+    @discardableResult
+    mutating func forget(_ installation: InstallationID) -> Int {
+        let forgotten = windows.removeValue(forKey: installation)?.count ?? 0
+        count -= forgotten
+        return forgotten
+    }
+
+    private func window(_ key: SessionKey) -> Window? { windows[key.installation]?[key.session] }
+
+    private mutating func close(_ key: SessionKey) {
+        guard windows[key.installation]?.removeValue(forKey: key.session) != nil else { return }
+        count -= 1
+        if windows[key.installation]?.isEmpty == true { windows[key.installation] = nil }
     }
 
     /// When `closeDue` has something to do next.

@@ -80,6 +80,22 @@ struct SilenceWindowsModelTests {
         }
     }
 
+    @Test("an installation that is lost is forgotten in as many steps as it has windows, however many others there are")
+    func forgetting() {
+        var windows = SilenceWindows(Batching())
+        let installations = (1...300).map { InstallationID(rawValue: $0) }
+        for installation in installations {
+            for session in 1...10 {
+                windows.messageStored(in: SessionKey(installation: installation, session: Int64(session)), now: .zero)
+            }
+        }
+        // As when the database is lost: each of its leases is.
+        #expect(installations.map { windows.forget($0) } == Array(repeating: 10, count: 300))
+        #expect(windows.count == 0)
+        #expect(windows.forget(installations[0]) == 0)
+        #expect(windows.closeDue(now: .seconds(60), limit: 10_000).isEmpty)
+    }
+
     /// What was written and flushed, per session, in milliseconds.
     private struct History {
         var lastMessage: [SessionKey: Int64] = [:]
