@@ -9,7 +9,7 @@ package enum PostgresValue: Sendable, Equatable {
     case bytes([UInt8]?)
     case uuid(UUID?)
     case jsonb(String?)
-    /// Sent as text, as Postgres reads it, such as `3000 milliseconds`.
+    /// Sent as microseconds: what is smaller is cut off.
     case interval(Duration?)
     case textArray([String?])
     case intArray([Int64?])

@@ -2,7 +2,7 @@ import Foundation
 import Lark
 import Postgres
 
-/// Every event that the gateway logs. debug: per frame; info: a decision; warning: will be retried; error: a person
+/// The events that the daemon logs; those of a worker are in `Worker`. debug: per frame; info: a decision; warning: will be retried; error: a person
 /// must act, and how. Field names are column names.
 extension LogEvent {
     /// The names by which others than logs know an event.
