@@ -1,7 +1,7 @@
 import Dispatch
 
-/// A sleep that leaves nothing behind when it is cancelled. `Task.sleep` (Swift 6.3, Linux) keeps the job of a cancelled sleep
-/// until its time: with a time-out of minutes that nobody reaches, the heap grows for minutes.
+/// A sleep that leaves nothing behind when it is cancelled. `Task.sleep` (Swift 6.3, Linux) keeps the job of a
+/// cancelled sleep until its time: with a time-out of minutes that nobody reaches, the heap grows for minutes.
 package enum Alarm {
     private static let queue = DispatchQueue(label: "alarms")
 

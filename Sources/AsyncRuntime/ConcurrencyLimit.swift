@@ -1,6 +1,6 @@
-/// Lets a bounded number of operations go on at the same time, bounded also for each place (a domain) and each app, so that
-/// one that gives no answer can't use up everything; `SlotBook` says who may begin. The others wait: until the caller's
-/// deadline, or its cancellation.
+/// Lets a bounded number of operations go on at the same time, bounded also for each place (a domain) and each app, so
+/// that one that gives no answer can't use up everything; `SlotBook` says who may begin. The others wait: until the
+/// caller's deadline, or its cancellation.
 package final class ConcurrencyLimit: Sendable {
     package struct Rules: Sendable {
         package let total: Int

@@ -1,6 +1,7 @@
 /// Shares of a whole: a key may hold as much as it leaves free. One key alone gets half, and however many keys take all
 /// that they may and never give it back, the next one still finds something (until only ones are left).
-/// Source: "Dynamic queue length thresholds for shared-memory packet switches", Choudhury and Hahne, 1998, with alpha 1.
+/// Source: "Dynamic queue length thresholds for shared-memory packet switches", Choudhury and Hahne, 1998, with alpha
+/// 1.
 package struct FairShares<Key: Hashable & Sendable>: Sendable {
     package let total: Int
     private var holdings: [Key: Int] = [:]

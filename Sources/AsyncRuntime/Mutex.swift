@@ -1,11 +1,11 @@
 #if SANITIZE_THREAD
     import Glibc
 
-    /// A mutex of POSIX with the face of Synchronization.Mutex. ThreadSanitizer sees what pthread_mutex_lock orders; of the
-    /// standard library's own mutex it sees nothing, and takes every use of it for a race.
+    /// A mutex of POSIX with the face of Synchronization.Mutex. ThreadSanitizer sees what pthread_mutex_lock orders; of
+    /// the standard library's own mutex it sees nothing, and takes every use of it for a race.
     package struct Mutex<Value: ~Copyable>: ~Copyable, @unchecked Sendable {
-        // Sendable: what the pointers lead to is touched in `withLock` alone, with the lock held, and freed when nobody holds
-        // the mutex any more.
+        // Sendable: what the pointers lead to is touched in `withLock` alone, with the lock held, and freed when nobody
+        // holds the mutex any more.
         private let lock: UnsafeMutablePointer<pthread_mutex_t>
         private let value: UnsafeMutablePointer<Value>
 

@@ -2,9 +2,9 @@ import CEpoll
 
 /// One thread that waits for every descriptor of the process (epoll(7)).
 ///
-/// Not DispatchSource: on Linux, libdispatch (Swift 6.3) takes a source away for good with the first event that says hang
-/// up, and unregistering such sources from two queues corrupts its lists: 8 queues that open a socket pair, hang up and
-/// cancel, over and over, crash within seconds in `_dispatch_unote_unregister_muxed`.
+/// Not DispatchSource: on Linux, libdispatch (Swift 6.3) takes a source away for good with the first event that says
+/// hang up, and unregistering such sources from two queues corrupts its lists: 8 queues that open a socket pair, hang
+/// up and cancel, over and over, crash within seconds in `_dispatch_unote_unregister_muxed`.
 final class Poller: Sendable {
     static let shared = Poller()
 
@@ -54,8 +54,8 @@ final class Poller: Sendable {
     }
 
     private func run() {
-        // Memory of its own instead of an array: in release builds (Swift 6.3), a loop that never returns and iterates a
-        // slice of an array that it also passes with `&` loses a buffer at each turn, some 4 KiB for each wake-up.
+        // Memory of its own instead of an array: in release builds (Swift 6.3), a loop that never returns and iterates
+        // a slice of an array that it also passes with `&` loses a buffer at each turn, some 4 KiB for each wake-up.
         let ready = UnsafeMutablePointer<lgw_epoll_ready>.allocate(capacity: Self.batch)
         while true {
             let count = Int(lgw_epoll_wait(descriptor, ready, Int32(Self.batch)))

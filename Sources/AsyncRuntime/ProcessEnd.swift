@@ -3,8 +3,8 @@ import Glibc
 
 /// Waits for the end of a process that need not be a child of ours.
 package enum ProcessEnd {
-    /// How the end is noticed. `descriptor` falls back to `polling` where the kernel gives no descriptor (before 5.3, or
-    /// none are left).
+    /// How the end is noticed. `descriptor` falls back to `polling` where the kernel gives no descriptor (before 5.3,
+    /// or none are left).
     package enum Method: Sendable {
         case descriptor
         case polling(every: Duration)
@@ -45,8 +45,8 @@ package enum ProcessEnd {
         return false
     }
 
-    /// Where we are the first process of a container, what a child left behind is ours, and would stay a zombie that counts
-    /// as running. No effect on anything else: a child that `ChildProcess` waits for is never given here.
+    /// Where we are the first process of a container, what a child left behind is ours, and would stay a zombie that
+    /// counts as running. No effect on anything else: a child that `ChildProcess` waits for is never given here.
     private static func reap(_ pid: pid_t) {
         waitpid(pid, nil, WNOHANG)
     }

@@ -6,7 +6,8 @@ package final class QueueExecutor: SerialExecutor {
     package let queue: DispatchQueue
 
     package init(label: String) {
-        // Its own target would be the root queue that makes a thread for each busy queue: hundreds, with as many connections.
+        // Its own target would be the root queue that makes a thread for each busy queue: hundreds, with as many
+        // connections.
         queue = DispatchQueue(label: label, target: .global())
     }
 

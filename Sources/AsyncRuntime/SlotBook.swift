@@ -1,8 +1,9 @@
-/// Who may begin and who waits, where a bounded number of operations goes on at the same time. Pure: time comes from outside.
+/// Who may begin and who waits, where a bounded number of operations goes on at the same time. Pure: time comes from
+/// outside.
 ///
-/// A place (a domain) holds as many slots as it leaves free, an app its own bound. A place or app that keeps slots for long
-/// and gives no answer is silent: it gets one slot at a time, and all silent places together a quarter of all, until it
-/// answers. Places take turns, in a place its apps, in an app who came first is first.
+/// A place (a domain) holds as many slots as it leaves free, an app its own bound. A place or app that keeps slots for
+/// long and gives no answer is silent: it gets one slot at a time, and all silent places together a quarter of all,
+/// until it answers. Places take turns, in a place its apps, in an app who came first is first.
 struct SlotBook: Sendable {
     typealias Ticket = UInt64
     typealias Instant = ContinuousClock.Instant

@@ -52,8 +52,8 @@ final class CurlHandle: Sendable {
         _ = lgw_curl_set_pointer(pointer, CURLOPT_RESOLVE, addresses)
     }
 
-    /// Does what the handle is set up for, on a thread of its own, until `deadline`. Of several addresses those that failed
-    /// come last.
+    /// Does what the handle is set up for, on a thread of its own, until `deadline`. Of several addresses those that
+    /// failed come last.
     /// - Returns: the address that was connected to.
     /// - Throws: `ConnectionFailure`, `DeadlineExceeded`, `CancellationError` (within a second).
     func perform(_ route: Route, _ addresses: AddressMemory, deadline: Deadline) async throws -> String? {

@@ -1,8 +1,8 @@
 import CLibcurl
 import Glibc
 
-/// Makes the sockets of one call of libcurl, and refuses them for addresses that are to be avoided: libcurl then goes on with
-/// the next one. Of one thread.
+/// Makes the sockets of one call of libcurl, and refuses them for addresses that are to be avoided: libcurl then goes
+/// on with the next one. Of one thread.
 final class Dialling {
     private let avoided: Set<String>
     /// Sockets that were refused.

@@ -1,7 +1,7 @@
 import AsyncRuntime
 
-/// Which addresses of a host took a connection and then gave no answer: libcurl, which knows only whether an address can be
-/// connected to, would begin with the same one each time. Pure: time comes from outside.
+/// Which addresses of a host took a connection and then gave no answer: libcurl, which knows only whether an address
+/// can be connected to, would begin with the same one each time. Pure: time comes from outside.
 struct FailedAddresses: Sendable {
     private var hosts: [String: [String: ContinuousClock.Instant]] = [:]
 

@@ -23,8 +23,8 @@ package struct Proxy: Sendable, Equatable {
         package let description: String
     }
 
-    /// - Parameter text: `http://[user:password@]host[:port]`, `socks5://…` or `socks5h://…`; without a scheme: http. The
-    ///   user and the password are percent-encoded. The port is 1080 unless it is named, as curl has it.
+    /// - Parameter text: `http://[user:password@]host[:port]`, `socks5://…` or `socks5h://…`; without a scheme: http.
+    ///   The user and the password are percent-encoded. The port is 1080 unless it is named, as curl has it.
     package init(_ text: String) throws(Malformed) {
         let whole = text.contains("://") ? text : "http://" + text
         guard let parts = URLComponents(string: whole), let name = parts.scheme?.lowercased() else {
@@ -59,7 +59,8 @@ package struct Proxies: Sendable, Equatable {
     package var http: Proxy?
     /// For https and wss.
     package var https: Proxy?
-    /// Hosts that are reached without one: names (and all below them), addresses, networks such as `10.0.0.0/8`, or `*`.
+    /// Hosts that are reached without one: names (and all below them), addresses, networks such as `10.0.0.0/8`, or
+    /// `*`.
     package var exceptions: [String] = []
 
     package init() {}
@@ -77,8 +78,8 @@ package struct Proxies: Sendable, Equatable {
         package let problem: String
     }
 
-    /// The usual variables, as curl reads them: `https_proxy`, `http_proxy` (in small letters alone: a CGI program finds a
-    /// client's header in the other), `all_proxy`, `no_proxy`. An empty one counts as none.
+    /// The usual variables, as curl reads them: `https_proxy`, `http_proxy` (in small letters alone: a CGI program
+    /// finds a client's header in the other), `all_proxy`, `no_proxy`. An empty one counts as none.
     package init(environment: [String: String]) throws(MalformedVariable) {
         func first(_ names: [String]) throws(MalformedVariable) -> Proxy? {
             guard let name = names.first(where: { environment[$0]?.isEmpty == false }) else { return nil }

@@ -54,8 +54,8 @@ package final class HTTPServer: Sendable {
 
     private static let connectionTimeoutSeconds: UInt32 = 60
     private static let maxConnections: UInt32 = 4096
-    /// Methods, paths and names of headers are compared and hashed; for Swift's strings that takes the square of combining
-    /// marks in a row. libmicrohttpd's own bound is 32 KiB for the whole head.
+    /// Methods, paths and names of headers are compared and hashed; for Swift's strings that takes the square of
+    /// combining marks in a row. libmicrohttpd's own bound is 32 KiB for the whole head.
     fileprivate static let maxPathBytes = 2_048
     fileprivate static let maxNameBytes = 256
 
@@ -74,7 +74,8 @@ package final class HTTPServer: Sendable {
         guard (0...65_535).contains(port), inet_pton(AF_INET, host, &address.sin_addr) == 1 else {
             throw HTTPServerError(address: "\(host):\(port)", reason: "not an IPv4 address and port")
         }
-        // libmicrohttpd's own reference: its thread lives until the daemon is stopped, also when nobody holds us any more.
+        // libmicrohttpd's own reference: its thread lives until the daemon is stopped, also when nobody holds us any
+        // more.
         let reference = Unmanaged.passRetained(shared)
         let context = reference.toOpaque()
         let daemon = withUnsafePointer(to: &address) { pointer in

@@ -1,5 +1,5 @@
-/// What a server shows to its clients. An upgraded connection over TLS is for small messages alone: libmicrohttpd 0.9.75
-/// forwards it four bytes at a time.
+/// What a server shows to its clients. An upgraded connection over TLS is for small messages alone: libmicrohttpd
+/// 0.9.75 forwards it four bytes at a time.
 package struct TLSIdentity: Sendable {
     /// PEM: its own certificate first, then what leads to its authority.
     package let certificates: String

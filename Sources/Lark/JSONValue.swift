@@ -2,8 +2,8 @@ import CJansson
 
 /// JSON from outside, read leniently: what is missing or of another type is `nil`, never an error.
 ///
-/// `@unchecked Sendable`: nothing changes the document after it is parsed. What is called here only reads it, and jansson
-/// counts references only where somebody asks it to; ours are counted by Swift, and the last one frees it.
+/// `@unchecked Sendable`: nothing changes the document after it is parsed. What is called here only reads it, and
+/// jansson counts references only where somebody asks it to; ours are counted by Swift, and the last one frees it.
 package struct JSONValue: @unchecked Sendable {
     /// One parsed text; every value of it keeps it alive.
     private final class Document: @unchecked Sendable {

@@ -1,7 +1,7 @@
 /// A simulator that people leave running remembers what happened last, and does not grow.
 extension LarkSimulator {
-    /// Forgets the oldest, down to `remembers` of each kind, once there is twice as much. Deliveries that nobody has acked
-    /// 200 are kept.
+    /// Forgets the oldest, down to `remembers` of each kind, once there is twice as much. Deliveries that nobody has
+    /// acked 200 are kept.
     func forgetOld() {
         if order.count / 2 >= remembers {
             let old = order.prefix(order.count - remembers).filter { deliveries[$0]?.state.isSettled ?? true }

@@ -99,8 +99,8 @@ package actor Connection {
         readiness = SocketReadiness(descriptor: PQsocket(handle))
     }
 
-    /// A server says by itself whether it is a standby or read only (Postgres documentation, 55.2.7), so a good one costs no
-    /// round trip. A pooler may repeat what another server said long ago: a bad one is asked.
+    /// A server says by itself whether it is a standby or read only (Postgres documentation, 55.2.7), so a good one
+    /// costs no round trip. A pooler may repeat what another server said long ago: a bad one is asked.
     private func refuseReadOnly(_ deadline: Deadline) async throws {
         func isOn(_ parameter: String) -> Bool {
             handle.flatMap { PQparameterStatus($0, parameter) }.map { String(cString: $0) } == "on"

@@ -32,7 +32,8 @@ package actor Pool {
 
     /// - Parameter preparesStatements: false where a pooler may give each statement another server connection.
     /// - Parameter mustWrite: a server that is a standby, or read only, counts as away.
-    /// - Parameter generationEnded: called when a generation ends; for what holds a connection of its own to the same server.
+    /// - Parameter generationEnded: called when a generation ends; for what holds a connection of its own to the same
+    ///   server.
     package init(
         url: String, size: Int, applicationName: String = "lark-gateway", preparesStatements: Bool = true,
         mustWrite: Bool = false, generationEnded: @escaping @Sendable () -> Void = {}

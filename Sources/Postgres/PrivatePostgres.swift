@@ -112,8 +112,8 @@ package struct PrivatePostgres: Sendable {
         return isRunning
     }
 
-    /// When the task is cancelled, pg_ctl goes on for up to 5 s: a server that is so new that it has no file yet would be
-    /// found by no stop.
+    /// When the task is cancelled, pg_ctl goes on for up to 5 s: a server that is so new that it has no file yet would
+    /// be found by no stop.
     private func startServer(_ binaries: String, _ deadline: Deadline) async throws {
         let seconds = max(1, Int(deadline.remaining.seconds))
         let starting = Task {
@@ -209,8 +209,8 @@ package struct PrivatePostgres: Sendable {
         return stat(log, &status) == 0 ? Int(status.st_size) : 0
     }
 
-    /// What the server wrote of itself, at most the last 1,000 bytes. Errors of statements are left out: they can quote a
-    /// message's text.
+    /// What the server wrote of itself, at most the last 1,000 bytes. Errors of statements are left out: they can quote
+    /// a message's text.
     private func newLog(since size: Int) -> String {
         guard let file = FileHandle(forReadingAtPath: log) else { return "" }
         defer { try? file.close() }

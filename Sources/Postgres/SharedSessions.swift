@@ -1,13 +1,13 @@
 import AsyncRuntime
 
 /// Tells a pooler that gives each transaction, or each statement, another session of the server (PgBouncer's pool modes
-/// `transaction` and `statement`) from a server. What belongs to a session is lost behind such a one: prepared statements,
-/// LISTEN, advisory locks.
+/// `transaction` and `statement`) from a server. What belongs to a session is lost behind such a one: prepared
+/// statements, LISTEN, advisory locks.
 ///
-/// Two connections are open at the same time and say which session they are in. A server gives each a session of its own,
-/// from its start to its end; so does a pooler in session mode. Where they were in the same one, or one was in two, sessions
-/// are shared. That is a proof; finding nothing is none, but very likely right: with a session to spare, a pooler hands out
-/// the one that was used last, or each in turn.
+/// Two connections are open at the same time and say which session they are in. A server gives each a session of its
+/// own, from its start to its end; so does a pooler in session mode. Where they were in the same one, or one was in
+/// two, sessions are shared. That is a proof; finding nothing is none, but very likely right: with a session to spare,
+/// a pooler hands out the one that was used last, or each in turn.
 package enum SharedSessions {
     /// Of the server's clock too: a number of a process is used again, and another server may have the same.
     private static let identify = Statement(
@@ -27,7 +27,8 @@ package enum SharedSessions {
     }
 
     /// Changes nothing.
-    /// - Returns: false also where it can't be found out until the deadline: every session is taken, or the server is slow.
+    /// - Returns: false also where it can't be found out until the deadline: every session is taken, or the server is
+    ///   slow.
     /// - Throws: `PostgresError.connection`, `CancellationError`.
     package static func areFound(behind url: String, deadline: Deadline) async throws -> Bool {
         var connections: [Connection] = []

@@ -12,13 +12,13 @@ actor CurlWebSocketConnection: WebSocketConnection {
     private let readiness: SocketReadiness
     private let options: WebSocketOptions
     private var machine: WebSocketProtocol
-    /// Read and not asked for yet. Outside of the actor: one read brings many messages, and a hop each would cost more than
-    /// all the rest.
+    /// Read and not asked for yet. Outside of the actor: one read brings many messages, and a hop each would cost more
+    /// than all the rest.
     private nonisolated let received = Mutex(Received())
     /// Why nothing more can be read or written.
     private var end: WebSocketError?
-    /// What is being written. A write that TLS could not finish must be repeated with the same bytes at the same address
-    /// (SSL_write(3)): it is not touched until all of it is written.
+    /// What is being written. A write that TLS could not finish must be repeated with the same bytes at the same
+    /// address (SSL_write(3)): it is not touched until all of it is written.
     private var writing: [UInt8] = []
     private var written = 0
     /// What comes after it.
@@ -149,7 +149,8 @@ actor CurlWebSocketConnection: WebSocketConnection {
 
     /// Reads what is here, a bounded part of it.
     /// - Parameter take: gets the bytes, which are gone when it returns.
-    // Inlined into an async function, the buffer would come from the task's own stack, which keeps it until the task ends.
+    // Inlined into an async function, the buffer would come from the task's own stack, which keeps it until the task
+    // ends.
     @inline(never)
     private func read<E: Error>(_ take: (UnsafeRawBufferPointer) throws(E) -> Void) throws -> Chunk {
         guard let socket else { throw end ?? .ended }

@@ -1,5 +1,5 @@
-/// Cuts bytes into frames (RFC 6455, section 5.2), whatever the pieces in which they come. It keeps nothing but a header
-/// that is not whole yet: payload is handed on as it comes.
+/// Cuts bytes into frames (RFC 6455, section 5.2), whatever the pieces in which they come. It keeps nothing but a
+/// header that is not whole yet: payload is handed on as it comes.
 struct FrameParser: Sendable {
     struct Header: Equatable, Sendable {
         let opcode: Opcode
@@ -11,8 +11,8 @@ struct FrameParser: Sendable {
 
     enum Piece {
         case header(Header)
-        /// Some of the payload of the last header, masked as it came; `offset` is its place there. A frame without payload has
-        /// one empty piece.
+        /// Some of the payload of the last header, masked as it came; `offset` is its place there. A frame without
+        /// payload has one empty piece.
         case payload(UnsafeRawBufferPointer, offset: Int, isLast: Bool)
     }
 

@@ -5,8 +5,8 @@ import Foundation
     import FoundationNetworking
 #endif
 
-/// WebSocket over Foundation's URLSessionWebSocketTask: the transport of Apple's platforms. On Linux it can be asked for,
-/// and a probe then says whether this toolchain's Foundation can do it.
+/// WebSocket over Foundation's URLSessionWebSocketTask: the transport of Apple's platforms. On Linux it can be asked
+/// for, and a probe then says whether this toolchain's Foundation can do it.
 package struct URLSessionTransport: WebSocketTransport {
     package let name = "urlsession"
 

@@ -4,7 +4,8 @@ import HTTPServer
 import Lark
 import WebSocket
 
-/// The platform's end of the measured connections, in a process of its own: memory and CPU of this one are the gateway's.
+/// The platform's end of the measured connections, in a process of its own: memory and CPU of this one are the
+/// gateway's.
 enum ConnectionPeer {
     /// The word that makes this executable the peer.
     static let word = "--connection-peer"
@@ -34,7 +35,8 @@ enum ConnectionPeer {
         while getppid() != 1 { try await Task.sleep(for: .milliseconds(500)) }
     }
 
-    /// Sends `count` events as fast as they are taken; paused: one each millisecond, with the time at which it was written.
+    /// Sends `count` events as fast as they are taken; paused: one each millisecond, with the time at which it was
+    /// written.
     private static func behave(_ socket: UpgradedSocket, count: Int, paused: Bool) async {
         let writer = Task {
             if paused {

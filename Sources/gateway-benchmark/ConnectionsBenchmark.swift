@@ -5,8 +5,8 @@ import Foundation
 import Lark
 import WebSocket
 
-/// What connections cost: received messages, memory, CPU while idle, and the time from the socket to a decoded event. All
-/// over the product's transport, to a peer in another process of the same machine.
+/// What connections cost: received messages, memory, CPU while idle, and the time from the socket to a decoded event.
+/// All over the product's transport, to a peer in another process of the same machine.
 struct ConnectionsBenchmark {
     let isQuick: Bool
 
@@ -78,7 +78,8 @@ struct ConnectionsBenchmark {
             .connections, "received on \(count)", Double(each * count) / took.seconds, "messages/s")
     }
 
-    /// From the peer's write to the decoded event: the kernel, the poller's wake-up, RFC 6455, Lark's frame, and the event.
+    /// From the peer's write to the decoded event: the kernel, the poller's wake-up, RFC 6455, Lark's frame, and the
+    /// event.
     private func timeToDecoded(_ port: Int) async throws -> [Reading] {
         let count = isQuick ? 1_000 : 5_000
         let connection = try await connect(port, "?count=\(count)&paused=1")

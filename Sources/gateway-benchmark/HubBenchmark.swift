@@ -5,8 +5,8 @@ import Gateway
 import Lark
 import Postgres
 
-/// Many bots on one replica: how long until all are connected, and what they cost while nothing happens. The table holds ten
-/// times as many installations, of another replica.
+/// Many bots on one replica: how long until all are connected, and what they cost while nothing happens. The table
+/// holds ten times as many installations, of another replica.
 struct HubBenchmark {
     let server: BenchmarkServer
     let isQuick: Bool
@@ -75,8 +75,8 @@ struct HubBenchmark {
         }
         guard !deadline.hasPassed else { throw BenchmarkError("not all bots were connected within 120 s") }
         cost.connected = began.duration(to: .now)
-        // The states are written, the first pongs have come, and the server's backends have counted what they did so far,
-        // which they do within 10 s when they are idle.
+        // The states are written, the first pongs have come, and the server's backends have counted what they did so
+        // far, which they do within 10 s when they are idle.
         try await Task.sleep(for: .seconds(isQuick ? 5 : 15))
         cost.memory = Double(lgw_allocated_bytes()) - Double(before)
         let cpu = ConnectionsBenchmark.cpuSeconds()

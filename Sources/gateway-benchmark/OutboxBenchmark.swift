@@ -2,8 +2,8 @@ import AsyncRuntime
 import Gateway
 import Postgres
 
-/// What choosing the next messages to send costs while many wait, against few: an outage of the platform must not be paid
-/// for when it is over.
+/// What choosing the next messages to send costs while many wait, against few: an outage of the platform must not be
+/// paid for when it is over.
 struct OutboxBenchmark {
     let server: BenchmarkServer
     let isQuick: Bool

@@ -50,8 +50,8 @@ struct QueueBenchmark {
         return rates
     }
 
-    /// The same tasks on two databases by turns, so that both see the same machine: a disk's speed changes from minute to
-    /// minute.
+    /// The same tasks on two databases by turns, so that both see the same machine: a disk's speed changes from minute
+    /// to minute.
     static func byTurns(empty: Pool, filled: Pool, tasks: Int) async throws -> (empty: Double, filled: Double) {
         let turns = 8
         let share = tasks / turns

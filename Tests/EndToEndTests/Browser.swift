@@ -3,8 +3,8 @@ import Foundation
 import Lark
 import TestSupport
 
-/// A headless Chromium as a phone, driven through WebDriver (W3C Recommendation "WebDriver", with the chromedriver's own
-/// endpoint for logs).
+/// A headless Chromium as a phone, driven through WebDriver (W3C Recommendation "WebDriver", with the chromedriver's
+/// own endpoint for logs).
 struct Browser: Sendable {
     private let driver: PeerProcess
     private let http: HTTPExchange

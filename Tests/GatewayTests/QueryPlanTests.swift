@@ -150,9 +150,9 @@ struct QueryPlanTests {
         for (words, rows) in found { Issue.record("looked at \(rows) rows: \(words)") }
     }
 
-    /// What it takes to spread the tables by installation: no step on a hot table looks beyond the installations that its
-    /// statement is about. Three look further, by an index: a worker's call finds its task by id, claims that ran out are
-    /// looked for everywhere, and so is a task by a worker that names no installation.
+    /// What it takes to spread the tables by installation: no step on a hot table looks beyond the installations that
+    /// its statement is about. Three look further, by an index: a worker's call finds its task by id, claims that ran
+    /// out are looked for everywhere, and so is a task by a worker that names no installation.
     private func expectConfined(_ log: Data.SubSequence) throws {
         let hot = [
             "member_binding", "chat_session", "chat_binding", "chat_message", "inbound_dedup", "pending_run",

@@ -3,8 +3,8 @@ import Testing
 
 @Suite("The sources")
 struct SourcesTests {
-    /// Where a regular expression may stand: what it reads comes from the operator, has a bound, and no two of its parts can
-    /// take the same sign.
+    /// Where a regular expression may stand: what it reads comes from the operator, has a bound, and no two of its
+    /// parts can take the same sign.
     private static let allowed = [
         "Sources/Configuration/JSONDocument.swift": "durations of the configuration; every quantifier has a bound",
         "Sources/Curl/NetworkSettings.swift": "names of files in the operator's folder of certificates",
@@ -42,8 +42,8 @@ struct SourcesTests {
         #expect(Self.hasRegularExpression(code) == isFound)
     }
 
-    /// A literal stands where an operand may, and begins with no space. What stands in a text of one or of several lines is no
-    /// code.
+    /// A literal stands where an operand may, and begins with no space. What stands in a text of one or of several
+    /// lines is no code.
     private static func hasRegularExpression(_ text: String) -> Bool {
         var isInText = false
         return text.split(separator: "\n").contains { line in

@@ -1,10 +1,10 @@
 import AsyncRuntime
 import Foundation
 
-/// Whether the work of a function grows as its input does. Counted is the time of one thread on a processor, not what passes
-/// meanwhile: other processes do not count. Eight times the input takes 8 times the time where the work is linear, and 64
-/// times where it is the square. Refused is what takes over 20 times, in each of several measurements: also a square that is
-/// a third of the work at the smaller size.
+/// Whether the work of a function grows as its input does. Counted is the time of one thread on a processor, not what
+/// passes meanwhile: other processes do not count. Eight times the input takes 8 times the time where the work is
+/// linear, and 64 times where it is the square. Refused is what takes over 20 times, in each of several measurements:
+/// also a square that is a third of the work at the smaller size.
 package enum LinearWork {
     private static let leastNanoseconds = 200_000
     private static let mostBytes = 1 << 16

@@ -2,8 +2,8 @@ import AsyncRuntime
 import Foundation
 import Postgres
 
-/// A wire to Postgres that can lose an answer: the server did what it was asked and committed it, and who asked never hears
-/// of it, because the connection breaks before.
+/// A wire to Postgres that can lose an answer: the server did what it was asked and committed it, and who asked never
+/// hears of it, because the connection breaks before.
 package final class LostAnswers: Sendable {
     private struct Target {
         let statement: [UInt8]

@@ -1,6 +1,7 @@
 import AsyncRuntime
 
-/// Texts of any length that somebody may send, each of one kind: what a scanner that goes back would take the square of.
+/// Texts of any length that somebody may send, each of one kind: what a scanner that goes back would take the square
+/// of.
 package enum OutsideText {
     package struct Kind: Sendable, CustomStringConvertible {
         package let description: String

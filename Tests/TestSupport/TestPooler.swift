@@ -2,8 +2,8 @@ import AsyncRuntime
 import Foundation
 import Postgres
 
-/// The real PgBouncer from Debian; unless told otherwise in transaction mode, with few server connections, so that sessions
-/// are really shared.
+/// The real PgBouncer from Debian; unless told otherwise in transaction mode, with few server connections, so that
+/// sessions are really shared.
 package final class TestPooler: Sendable {
     package let port: Int
     private let process: PeerProcess

@@ -4,7 +4,8 @@ import Gateway
 import Postgres
 import struct Synchronization.Atomic
 
-/// A private Postgres for the whole test run, started by the first test that needs it and stopped at the process's exit.
+/// A private Postgres for the whole test run, started by the first test that needs it and stopped at the process's
+/// exit.
 package enum TestPostgres {
     private static let shared = Task { try await makeServer(settings: ["fsync": "off", "max_connections": "400"]) }
     private static let template = Task {
@@ -28,8 +29,8 @@ package enum TestPostgres {
         return server
     }
 
-    /// What a failover leaves: the server becomes a standby, which can be read, and another one has all its data and is the
-    /// primary.
+    /// What a failover leaves: the server becomes a standby, which can be read, and another one has all its data and is
+    /// the primary.
     /// - Returns: the new primary.
     package static func failOver(from server: PrivatePostgres) async throws -> PrivatePostgres {
         let deadline = Deadline.after(.seconds(60))

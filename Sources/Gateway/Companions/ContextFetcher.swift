@@ -2,8 +2,8 @@ import AsyncRuntime
 import Foundation
 import Lark
 
-/// Fetches what stood in a group before a message that opened a window, while that window is open. The message itself is
-/// stored and acked long before; what is slow or refused is left out, and not asked for again.
+/// Fetches what stood in a group before a message that opened a window, while that window is open. The message itself
+/// is stored and acked long before; what is slow or refused is left out, and not asked for again.
 final class ContextFetcher: Sendable {
     private let repository: Repository
     private let apps: AppDirectory

@@ -15,9 +15,9 @@ package enum GroupContext {
         let text: String
     }
 
-    /// The last messages before `message`, of other people and of bots, the oldest first. In a topic those of the topic, else
-    /// those of no topic: what was said in one is never told in another. Texts are decoded one after another, the newest
-    /// first, until the bounds are reached.
+    /// The last messages before `message`, of other people and of bots, the oldest first. In a topic those of the
+    /// topic, else those of no topic: what was said in one is never told in another. Texts are decoded one after
+    /// another, the newest first, until the bounds are reached.
     package static func select(_ listed: [ListedMessage], before message: InboundMessage) -> [Line] {
         guard let asked = message.sentAtMilliseconds else { return [] }
         let candidates = listed.filter {

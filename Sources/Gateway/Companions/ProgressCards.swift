@@ -1,8 +1,8 @@
 import AsyncRuntime
 import Lark
 
-/// Shows what runs say of themselves while they work: one card for each, changed in place at most once a second. What goes
-/// wrong here is logged, and changes nothing else.
+/// Shows what runs say of themselves while they work: one card for each, changed in place at most once a second. What
+/// goes wrong here is logged, and changes nothing else.
 struct ProgressCards: Sendable {
     let repository: Repository
     let apps: AppDirectory

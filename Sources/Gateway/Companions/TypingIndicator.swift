@@ -2,8 +2,8 @@ import AsyncRuntime
 import Foundation
 import Lark
 
-/// Shows under the message that opened a window that the agent is at work, until its answer is there. What goes wrong here
-/// is logged, and changes nothing else.
+/// Shows under the message that opened a window that the agent is at work, until its answer is there. What goes wrong
+/// here is logged, and changes nothing else.
 final class TypingIndicator: Sendable {
     private let repository: Repository
     private let apps: AppDirectory

@@ -7,8 +7,8 @@ package enum ChatCommand: Sendable, Equatable {
     case help
     case status
 
-    /// Reads what a person wrote, the mention of the bot taken out. The first line that is not empty decides; `/help` and
-    /// `/status` are all that the message says, so that an agent may have commands that begin with these words.
+    /// Reads what a person wrote, the mention of the bot taken out. The first line that is not empty decides; `/help`
+    /// and `/status` are all that the message says, so that an agent may have commands that begin with these words.
     ///
     /// Over Unicode scalars: to compare a Character of very many combining marks takes the square of them.
     package init?(_ text: String) {

@@ -48,8 +48,8 @@ struct DeliveryReceiver: Sendable {
         }
     }
 
-    /// The platform's own limit for a text is 150 KB: some milliseconds. What is far beyond it is decoded on a thread of its
-    /// own, so that the other connections need not wait for it.
+    /// The platform's own limit for a text is 150 KB: some milliseconds. What is far beyond it is decoded on a thread
+    /// of its own, so that the other connections need not wait for it.
     private static let maxBytesInPlace = 1 << 20
 
     private func decode(_ payload: [UInt8]) async -> EventDecoder.Decoded {

@@ -182,8 +182,8 @@ package actor Dispatcher {
     }
 
     /// Somebody else holds a message's session: what waits with it must not wait for that one, so it goes on without.
-    /// Deadlocks and serialization failures (class 40) pass at once; so does a constraint (class 23) that somebody else's
-    /// commit in the middle of ours broke, a member that was removed just now for one.
+    /// Deadlocks and serialization failures (class 40) pass at once; so does a constraint (class 23) that somebody
+    /// else's commit in the middle of ours broke, a member that was removed just now for one.
     private func storeRetrying(_ rows: [IngestRow], _ deadline: Deadline) async throws -> [IngestResult] {
         var skipsBusy = false
         for _ in 0..<3 {

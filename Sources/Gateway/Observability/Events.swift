@@ -2,8 +2,8 @@ import Foundation
 import Lark
 import Postgres
 
-/// The events that the daemon logs; those of a worker are in `Worker`. debug: per frame; info: a decision; warning: will be retried; error: a person
-/// must act, and how. Field names are column names.
+/// The events that the daemon logs; those of a worker are in `Worker`. debug: per frame; info: a decision; warning:
+/// will be retried; error: a person must act, and how. Field names are column names.
 extension LogEvent {
     /// The names by which others than logs know an event.
     package enum Name {

@@ -1,7 +1,7 @@
 import AsyncRuntime
 
-/// Says once that the database is away for a piece of work that goes on trying, and once that it is back: an outage of an
-/// hour is two lines, not thousands.
+/// Says once that the database is away for a piece of work that goes on trying, and once that it is back: an outage of
+/// an hour is two lines, not thousands.
 package final class OutageLog: Sendable {
     private struct Outage {
         let began: ContinuousClock.Instant

@@ -1,6 +1,6 @@
-/// Whether a text has Markdown signs: fences, tables, headings, lists, bold, links. A text of an agent has up to 8 MiB, and
-/// anybody may have got the agent to say it. So each sign is a small machine that takes every Unicode scalar once, with a
-/// memory of constant size: the work is linear in the text, whatever it says.
+/// Whether a text has Markdown signs: fences, tables, headings, lists, bold, links. A text of an agent has up to 8 MiB,
+/// and anybody may have got the agent to say it. So each sign is a small machine that takes every Unicode scalar once,
+/// with a memory of constant size: the work is linear in the text, whatever it says.
 ///
 /// Scalars, not Characters: to compare a Character of very many combining marks takes the square of them.
 enum MarkdownSigns {
@@ -96,8 +96,8 @@ enum MarkdownSigns {
         }
     }
 
-    /// `[label](target)`: the label in one line, the target without white space. Of several beginnings that are open at once
-    /// the first one counts: where a later one is whole, it is whole too.
+    /// `[label](target)`: the label in one line, the target without white space. Of several beginnings that are open at
+    /// once the first one counts: where a later one is whole, it is whole too.
     private struct Link {
         private enum Part { case none, empty, full }
 

@@ -129,8 +129,8 @@ struct Messenger: Sendable {
 
     // MARK: Content
 
-    /// A longer reply is read and formatted on a thread of its own: 8 MiB take some hundred milliseconds, for which acks and
-    /// leases must not wait.
+    /// A longer reply is read and formatted on a thread of its own: 8 MiB take some hundred milliseconds, for which
+    /// acks and leases must not wait.
     private static let maxBytesInPlace = 16 << 10
 
     private static func reply(_ payload: String) throws -> [OutboundContent] {
@@ -158,9 +158,9 @@ struct Messenger: Sendable {
         return .headedCard(title: text.title, color: .grey, text: text.body)
     }
 
-    /// Asks a stranger to bind, by a link or by a code. Its secret is made when it is sent, not when it was decided: its 15
-    /// minutes begin now, and no row holds it in plain text. Where an attempt's outcome is unknown the next one makes
-    /// another; the first one stays good.
+    /// Asks a stranger to bind, by a link or by a code. Its secret is made when it is sent, not when it was decided:
+    /// its 15 minutes begin now, and no row holds it in plain text. Where an attempt's outcome is unknown the next one
+    /// makes another; the first one stays good.
     private func prompt(
         _ row: OutboxRow, _ agent: String, _ locale: InstallationSettings.Locale
     ) async throws -> OutboundContent {

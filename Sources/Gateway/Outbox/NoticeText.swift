@@ -138,8 +138,8 @@ enum NoticeText {
         return waiting == 0 ? "\(own)本会话没有等待处理的消息。" : "\(own)本会话有 \(waiting) 条消息等待处理。"
     }
 
-    /// What others wrote, in a card: its signs mean nothing there, least of all a mention of everybody. Source: "Rich text
-    /// component (Markdown)", special characters.
+    /// What others wrote, in a card: its signs mean nothing there, least of all a mention of everybody. Source: "Rich
+    /// text component (Markdown)", special characters.
     static func plain(_ text: String) -> String {
         var escaped = ""
         for scalar in text.unicodeScalars {

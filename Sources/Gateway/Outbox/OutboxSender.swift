@@ -33,8 +33,8 @@ struct OutboxSender: Sendable {
 
     private func takeAndSend(_ stopping: AsyncEvent) async {
         let underWay = RowsUnderWay(most: Self.maxUnderWay)
-        // Whether rows may be taken that are not under way: Postgres took them for us, and its answer got lost, or their app
-        // may send one at a time only.
+        // Whether rows may be taken that are not under way: Postgres took them for us, and its answer got lost, or
+        // their app may send one at a time only.
         var isUnsure = false
         await withDiscardingTaskGroup { group in
             while !Task.isCancelled {

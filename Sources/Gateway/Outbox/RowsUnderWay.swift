@@ -17,8 +17,8 @@ final class RowsUnderWay: Sendable {
     var ids: [UUID] { state.withLock { Array($0.ids) } }
 
     /// What is to be taken next.
-    /// - Returns: how much at the most, and nothing of whom beside `held`. So no app gets more than its share, whosever the
-    ///   rows are; a limit of 0: nothing.
+    /// - Returns: how much at the most, and nothing of whom beside `held`. So no app gets more than its share, whosever
+    ///   the rows are; a limit of 0: nothing.
     func plan(_ held: SendPacer.Held) -> (limit: Int, held: [InstallationID]) {
         state.withLock { state in
             guard state.shares.free > 0 else { return (0, []) }

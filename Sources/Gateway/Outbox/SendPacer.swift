@@ -1,7 +1,7 @@
 import AsyncRuntime
 
-/// Makes senders wait until the platform's rates allow their messages, and until a platform that does not answer may be tried
-/// again.
+/// Makes senders wait until the platform's rates allow their messages, and until a platform that does not answer may be
+/// tried again.
 final class SendPacer: Sendable {
     /// What would have to wait for longer is to come again instead of standing in the way of others.
     struct HeldBack: Error, CustomStringConvertible {

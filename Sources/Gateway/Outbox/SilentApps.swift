@@ -1,5 +1,5 @@
-/// The apps whose messages the platform does not answer, and when each may try again: a wait that doubles from one second
-/// to a minute while it goes on, ended by the first answer. Pure: time comes from outside.
+/// The apps whose messages the platform does not answer, and when each may try again: a wait that doubles from one
+/// second to a minute while it goes on, ended by the first answer. Pure: time comes from outside.
 struct SilentApps: Sendable {
     typealias Instant = ContinuousClock.Instant
 
@@ -25,8 +25,8 @@ struct SilentApps: Sendable {
         lastAnswers[app] = now
     }
 
-    /// A message that was on its way since `began` got no answer. One that is slow, while others of its app are answered,
-    /// says nothing about the app.
+    /// A message that was on its way since `began` got no answer. One that is slow, while others of its app are
+    /// answered, says nothing about the app.
     mutating func unanswered(_ app: InstallationID, since began: Instant, _ now: Instant) {
         if let answer = lastAnswers[app], answer > began { return }
         var silence = silences[app] ?? Silence(since: began, until: began)

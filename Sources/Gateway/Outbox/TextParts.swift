@@ -1,6 +1,6 @@
-/// Cuts a long text where it hurts least: between paragraphs, else lines, else words, else characters. Over bytes, and each
-/// of them a few times at most, whatever the text says: a part that a paragraph, a line or a word made short is followed by
-/// one that none of the three makes short.
+/// Cuts a long text where it hurts least: between paragraphs, else lines, else words, else characters. Over bytes, and
+/// each of them a few times at most, whatever the text says: a part that a paragraph, a line or a word made short is
+/// followed by one that none of the three makes short.
 enum TextParts {
     /// - Parameter maxBytes: of each part, as JSON in a string of JSON, as the platform counts it.
     static func split(_ text: String, maxBytes: Int) -> [String] {
@@ -95,7 +95,8 @@ enum TextParts {
         }
     }
 
-    /// A whole character, unless that alone is too much, or has more bytes than are looked at; and something, in any case.
+    /// A whole character, unless that alone is too much, or has more bytes than are looked at; and something, in any
+    /// case.
     private static func cutCharacters(_ text: [UInt8], from start: Int, atMost limit: Int) -> Int {
         var next = limit + 1
         while next < text.count, isContinuation(text[next]) { next += 1 }

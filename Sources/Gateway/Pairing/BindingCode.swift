@@ -16,7 +16,8 @@ package struct BindingCode: Sendable, CustomStringConvertible {
         letters = String((0..<Self.length).reversed().map { Self.alphabet[Int(bits >> (5 * UInt64($0))) & 31] })
     }
 
-    /// What a person typed: case, spaces and dashes do not count, O is read as 0, I and L as 1; nil when it can't be a code.
+    /// What a person typed: case, spaces and dashes do not count, O is read as 0, I and L as 1; nil when it can't be a
+    /// code.
     package init?(_ text: String) {
         var letters = ""
         for scalar in text.unicodeScalars where scalar != "-" && !scalar.properties.isWhitespace {

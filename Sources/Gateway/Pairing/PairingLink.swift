@@ -18,7 +18,8 @@ package struct PairingLink: Sendable, Equatable {
         guard text.utf8.count == 43 else { return nil }
         var bytes = [UInt8](repeating: 0, count: Self.byteCount)
         var count = 0
-        // The last letter has two bits to spare. libsodium refuses one where they are set: two texts never mean one secret.
+        // The last letter has two bits to spare. libsodium refuses one where they are set: two texts never mean one
+        // secret.
         guard
             sodium_base642bin(
                 &bytes, bytes.count, String(text), text.utf8.count, nil, &count, nil, Self.alphabet) == 0,

@@ -3,8 +3,8 @@ import HTTPServer
 
 /// The pairing page as HTML: without scripts, and with nothing that comes from elsewhere.
 enum PairingPage {
-    /// - Parameter link: of the page's address, for the links in it. They are relative, so that they hold under any path
-    ///   that a proxy puts before them.
+    /// - Parameter link: of the page's address, for the links in it. They are relative, so that they hold under any
+    ///   path that a proxy puts before them.
     static func response(_ view: PairingView, _ locale: InstallationSettings.Locale, link: PairingLink?) -> HTTPResponse
     {
         HTTPResponse(

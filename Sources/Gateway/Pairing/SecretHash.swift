@@ -1,7 +1,7 @@
 import CLibsodium
 
-/// The SHA-256 of a secret: all of it that is stored. Compared in constant time: how long a comparison takes tells nothing
-/// about where two of them differ.
+/// The SHA-256 of a secret: all of it that is stored. Compared in constant time: how long a comparison takes tells
+/// nothing about where two of them differ.
 package struct SecretHash: Sendable, Equatable {
     package let bytes: [UInt8]
 

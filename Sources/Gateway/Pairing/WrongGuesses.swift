@@ -1,6 +1,7 @@
 import AsyncRuntime
 
-/// How often each client was wrong of late: who tries out secrets is refused before any is looked at. Bounded in memory.
+/// How often each client was wrong of late: who tries out secrets is refused before any is looked at. Bounded in
+/// memory.
 struct WrongGuesses: Sendable {
     private static let limit = 20
     private static let period: Duration = .seconds(60)

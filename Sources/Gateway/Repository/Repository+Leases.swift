@@ -27,7 +27,8 @@ extension Repository {
         try await run(SQL.listLeaseHolders, []).map { try $0.value("lease_holder") }
     }
 
-    /// Takes what is free of what this replica can connect, up to its share, and asks the others for what is missing to it.
+    /// Takes what is free of what this replica can connect, up to its share, and asks the others for what is missing to
+    /// it.
     /// - Parameter grace: what nobody took for so long is taken beyond the share.
     /// - Parameter used: what the holder has already.
     func takeLeases(

@@ -78,7 +78,8 @@ extension Repository {
     enum Settlement: Sendable, Equatable {
         case sent(larkMessageID: String)
         case retry(in: Duration, error: String)
-        /// - Parameter told: what the chat of a reply is told of the reason; nil: nothing, since it would not get that either.
+        /// - Parameter told: what the chat of a reply is told of the reason; nil: nothing, since it would not get that
+        ///   either.
         case dead(error: String, told: String?)
     }
 

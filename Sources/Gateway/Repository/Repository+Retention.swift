@@ -16,7 +16,8 @@ extension Repository {
     /// Heap blocks per statement: a few thousand rows, so that no transaction is long and ingest goes on in between.
     private static let pruneSlice = 64
 
-    /// Forgets dedup and audit rows that are over their age, and what groups said to runs that are over, slice by slice.
+    /// Forgets dedup and audit rows that are over their age, and what groups said to runs that are over, slice by
+    /// slice.
     /// - Returns: how many.
     /// - Throws: `PostgresError`, `CancellationError`; slices before it stay pruned.
     package func prune(_ retention: Retention) async throws -> Int {

@@ -2,9 +2,9 @@ import AsyncRuntime
 
 /// Turns bursts of messages into one flush per session: a silence window each, one alarm for the earliest.
 ///
-/// Flushes of different sessions run side by side, a few at a time and a bounded number of sessions each; the next one of
-/// the same session waits for the last. A flush that fails is tried again with backoff. After `flushAll` the batcher is
-/// terminal: what is scheduled then is flushed at once, before `messageStored` returns.
+/// Flushes of different sessions run side by side, a few at a time and a bounded number of sessions each; the next one
+/// of the same session waits for the last. A flush that fails is tried again with backoff. After `flushAll` the batcher
+/// is terminal: what is scheduled then is flushed at once, before `messageStored` returns.
 package final class RunBatcher: Sendable {
     /// Closes the windows of these sessions; `force` where their time is not up. Throws when none of it was done.
     package typealias Flush = @Sendable ([SessionKey], _ force: Bool) async throws -> [SessionKey: FlushOutcome]
@@ -46,7 +46,8 @@ package final class RunBatcher: Sendable {
     package var openWindows: Int { state.withLock { $0.windows.count } }
     package var flushesUnderWay: Int { state.withLock { $0.flushesUnderWay } }
 
-    /// Opens the session's window, or extends it. After `flushAll` it flushes the session and returns when that is done.
+    /// Opens the session's window, or extends it. After `flushAll` it flushes the session and returns when that is
+    /// done.
     /// - Returns: whether it opened a window.
     @discardableResult
     package func messageStored(in key: SessionKey) async -> Bool {

@@ -26,7 +26,8 @@ package struct InboundMessage: Sendable, Equatable {
     package var sentAtMilliseconds: Int64?
     /// Meant for the bot: a p2p chat, or a group message that mentions it.
     package var isAddressed = false
-    /// A group message that mentions somebody while nobody knows who the bot is: whether it is addressed can't be told yet.
+    /// A group message that mentions somebody while nobody knows who the bot is: whether it is addressed can't be told
+    /// yet.
     package var awaitsIdentity = false
     package var fault: Fault?
     /// What made it invalid, for the log; never the body.

@@ -1,8 +1,8 @@
 /// Replaces mention keys: the bot's own goes, with one space beside it; other people's become @Name; unknown keys stay.
 ///
 /// Over bytes, in one pass, so that no name is taken for a key. At each `@` the longest key that stands there counts:
-/// `@_user_1` is a prefix of `@_user_10`. What follows a key is not looked at: a combining mark behind it belongs to what the
-/// person wrote, and changes no key.
+/// `@_user_1` is a prefix of `@_user_10`. What follows a key is not looked at: a combining mark behind it belongs to
+/// what the person wrote, and changes no key.
 struct MentionText {
     private let keys: KeyTree
     private let mentions: [Mention]
@@ -14,8 +14,8 @@ struct MentionText {
         keys = KeyTree(mentions.map(\.key))
     }
 
-    /// - Parameter bound: a result of more bytes may be cut anywhere beyond them: a long name that is mentioned many times
-    ///   must not take more memory than what is kept of it.
+    /// - Parameter bound: a result of more bytes may be cut anywhere beyond them: a long name that is mentioned many
+    ///   times must not take more memory than what is kept of it.
     func resolve(_ text: String, bound: Int) -> String {
         guard !mentions.isEmpty else { return text }
         let bytes = Array(text.utf8)
@@ -47,8 +47,8 @@ struct MentionText {
     }
 }
 
-/// Finds the longest of some keys that stands at a place in a text. A look costs as many steps as that key has bytes, at most,
-/// however many keys there are.
+/// Finds the longest of some keys that stands at a place in a text. A look costs as many steps as that key has bytes,
+/// at most, however many keys there are.
 struct KeyTree {
     /// From a node, by a byte, to a node; the root is 0.
     private var edges: [Edge: Int] = [:]

@@ -1,5 +1,5 @@
-/// Tells when connections end more often than the platform's habit: a cut is normal, even every 30 s, and only the rate is
-/// news. Time comes in.
+/// Tells when connections end more often than the platform's habit: a cut is normal, even every 30 s, and only the rate
+/// is news. Time comes in.
 package struct EndRate: Sendable {
     package static let window: Duration = .seconds(600)
     static let limit = 30

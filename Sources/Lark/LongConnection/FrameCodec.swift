@@ -1,5 +1,5 @@
-/// Protobuf (proto2) for the one message of nine fields that the platform sends. Source: the official SDKs' pbbp2.proto;
-/// the wire format: protobuf.dev, "Encoding".
+/// Protobuf (proto2) for the one message of nine fields that the platform sends. Source: the official SDKs'
+/// pbbp2.proto; the wire format: protobuf.dev, "Encoding".
 extension Frame {
     private enum Field: UInt64 {
         case sequenceID = 1, logID, service, method, headers, payloadEncoding, payloadType, payload, logIDNew

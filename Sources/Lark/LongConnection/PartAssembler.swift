@@ -24,8 +24,9 @@ package struct PartAssembler: Sendable {
     }
 
     private var open: [String: Parts] = [:]
-    /// In the order in which they came, which is that of their expiries. The first one is the newest of its event; among the
-    /// others are some that are not, a bounded number: so each part costs the same, however many events are open.
+    /// In the order in which they came, which is that of their expiries. The first one is the newest of its event;
+    /// among the others are some that are not, a bounded number: so each part costs the same, however many events are
+    /// open.
     private var touches: [Touch] = []
     /// Those before it are gone.
     private var firstTouch = 0

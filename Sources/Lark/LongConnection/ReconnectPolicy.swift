@@ -1,7 +1,8 @@
 import AsyncRuntime
 
-/// When to connect again, as a value: what happened goes in, a wait comes out. The platform's own figures (ClientConfig)
-/// bound it where they ask for less haste or less waiting; two minutes of deafness, their default, are too long.
+/// When to connect again, as a value: what happened goes in, a wait comes out. The platform's own figures
+/// (ClientConfig) bound it where they ask for less haste or less waiting; two minutes of deafness, their default, are
+/// too long.
 package struct ReconnectPolicy: Sendable {
     /// After what only a person can mend, and where the platform wants no more attempts.
     package static let slowRetry: Duration = .seconds(300)
@@ -38,8 +39,8 @@ package struct ReconnectPolicy: Sendable {
         return isNormal ? min(wait, config.reconnectNonce) : wait
     }
 
-    /// - Parameter busy: where the platform said so. Bounds the wait: by the interval that it named with it, else by the last
-    ///   one that it ever named, else by nothing but the backoff.
+    /// - Parameter busy: where the platform said so. Bounds the wait: by the interval that it named with it, else by
+    ///   the last one that it ever named, else by nothing but the backoff.
     package mutating func failed(busy: ConnectFailure.Busy?, using random: inout some RandomNumberGenerator) -> Duration
     {
         failures += 1

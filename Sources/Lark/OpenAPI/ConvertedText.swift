@@ -1,6 +1,6 @@
-/// A text whose mentions are in the form of one kind of message. Its initialisers alone convert: what has this type is sent
-/// as it is, and its parts too. A part can begin within code, where a mention is meant to be read; to convert the part once
-/// more would make it a real one.
+/// A text whose mentions are in the form of one kind of message. Its initialisers alone convert: what has this type is
+/// sent as it is, and its parts too. A part can begin within code, where a mention is meant to be read; to convert the
+/// part once more would make it a real one.
 package protocol ConvertedText: Sendable, Equatable {
     /// As the platform gets it.
     var string: String { get }

@@ -23,7 +23,8 @@ enum MentionSyntax {
         }
     }
 
-    /// What people wrote, in a text: it mentions nobody. Texts have no escapes, so a space without width stands between.
+    /// What people wrote, in a text: it mentions nobody. Texts have no escapes, so a space without width stands
+    /// between.
     static func neutralized(_ text: String) -> String {
         guard text.utf8.contains(UInt8(ascii: "<")) else { return text }
         let bytes = Array(text.utf8)
@@ -69,8 +70,8 @@ enum MentionSyntax {
         return String(decoding: out + bytes[copied...], as: UTF8.self)
     }
 
-    /// Where code ends that begins with the backtick at `start`: a block at its fence or with the text, a span in its line;
-    /// behind the backtick where it begins neither. No byte is looked at for more than two backticks.
+    /// Where code ends that begins with the backtick at `start`: a block at its fence or with the text, a span in its
+    /// line; behind the backtick where it begins neither. No byte is looked at for more than two backticks.
     private static func endOfCode(_ bytes: [UInt8], _ start: Int) -> Int {
         let tick = UInt8(ascii: "`")
         if bytes[start...].starts(with: [tick, tick, tick]) {

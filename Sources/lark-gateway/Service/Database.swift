@@ -12,7 +12,8 @@ enum Database {
     }
 
     /// For who starts and stops the private server: nobody else does so meanwhile.
-    /// - Throws: `StateDirectoryLock.Failure` when another process may, before anything is touched; and what `body` throws.
+    /// - Throws: `StateDirectoryLock.Failure` when another process may, before anything is touched; and what `body`
+    ///   throws.
     static func withPrivateServer<T: Sendable>(
         _ configuration: Configuration, _ body: (PrivatePostgres) async throws -> T
     ) async throws -> T {

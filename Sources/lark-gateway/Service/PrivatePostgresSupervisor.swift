@@ -2,11 +2,11 @@ import AsyncRuntime
 import Gateway
 import Postgres
 
-/// The private Postgres of the daemon, from its start to its stop. When it ends in between (killed for want of memory, stopped
-/// by hand), it is started again.
+/// The private Postgres of the daemon, from its start to its stop. When it ends in between (killed for want of memory,
+/// stopped by hand), it is started again.
 ///
-/// The server is in the hands of one step at a time: the start, then the task that keeps it running, then the stop, which
-/// begins when that task has ended.
+/// The server is in the hands of one step at a time: the start, then the task that keeps it running, then the stop,
+/// which begins when that task has ended.
 struct PrivatePostgresSupervisor: Sendable {
     private static let startPatience = Duration.seconds(120)
     private static let stopPatience = Duration.seconds(30)
@@ -15,10 +15,10 @@ struct PrivatePostgresSupervisor: Sendable {
     let logger: Logger
 
     /// Starts or adopts the server, keeps it running while `body` runs, and stops it.
-    /// - Parameter stop: from when it is set on, the server is not started again. It is set here when the server can't be
-    ///   started again, so that `body` ends in order.
-    /// - Returns: what `body` returned, or false when the server could not be started again; true, without `body`, when a
-    ///   stop was asked for during the start.
+    /// - Parameter stop: from when it is set on, the server is not started again. It is set here when the server can't
+    ///   be started again, so that `body` ends in order.
+    /// - Returns: what `body` returned, or false when the server could not be started again; true, without `body`, when
+    ///   a stop was asked for during the start.
     /// - Throws: what the start, `body` or the stop threw; the server is stopped then, too.
     func whileRunning(until stop: AsyncEvent, _ body: () async throws -> Bool) async throws -> Bool {
         let result: Result<Bool, any Error>

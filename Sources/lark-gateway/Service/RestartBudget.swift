@@ -1,7 +1,7 @@
 /// How often, and after which waits, a server that ended is started again before we give up. Pure: the caller waits.
 struct RestartBudget: Equatable {
-    /// Before each attempt. The first one is not zero: the server's processes need a moment to notice that it is gone, and
-    /// no new one can start before.
+    /// Before each attempt. The first one is not zero: the server's processes need a moment to notice that it is gone,
+    /// and no new one can start before.
     static let waits: [Duration] = [
         .milliseconds(200), .seconds(1), .seconds(2), .seconds(4), .seconds(8),
     ]

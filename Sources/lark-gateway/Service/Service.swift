@@ -3,8 +3,8 @@ import Configuration
 import Gateway
 import Postgres
 
-/// The daemon as a service: its Postgres, its gateway and its metrics, from start to stop, and what signals and systemd want
-/// of it.
+/// The daemon as a service: its Postgres, its gateway and its metrics, from start to stop, and what signals and systemd
+/// want of it.
 struct Service: Sendable {
     /// Of the configuration file, which a reload reads again.
     let path: String
@@ -104,7 +104,8 @@ struct Service: Sendable {
         }
     }
 
-    /// A database that is away when the machine boots is waited for; one that refuses us is an error, and so is a pooler.
+    /// A database that is away when the machine boots is waited for; one that refuses us is an error, and so is a
+    /// pooler.
     /// - Returns: false when a stop was asked for meanwhile.
     private func prepare(_ gateway: Gateway) async throws -> Bool {
         var backoff = Backoff(initial: .seconds(1), maximum: .seconds(15))

@@ -3,8 +3,8 @@ import Foundation
 import HTTPServer
 import WebSocket
 
-/// Whether a transport works with this toolchain and its libraries, tried on loopback: a handshake, and a message that no
-/// single read holds, there and back.
+/// Whether a transport works with this toolchain and its libraries, tried on loopback: a handshake, and a message that
+/// no single read holds, there and back.
 enum TransportProbe {
     private static let messageBytes = 300_000
 

@@ -37,8 +37,8 @@ extension FaultsUnderLoad {
                 await simulator.deliver(payload, messageID: "", to: Stage.app.id)
             }
         }
-        // Huge, id, chat and sender, once each. Empty, deep and broken have no id to be known by: one that comes again, because
-        // its ack took over 3 s, is audited again.
+        // Huge, id, chat and sender, once each. Empty, deep and broken have no id to be known by: one that comes again,
+        // because its ack took over 3 s, is audited again.
         let audited = try await gateway.stage.rows(
             """
             SELECT count(*) FILTER (WHERE coalesce(lark_message_id, '') <> ''),
