@@ -2,8 +2,8 @@ import Foundation
 
 /// Keys that stand twice in one object of a JSON text. JSONSerialization takes the last one silently.
 ///
-/// Made for UTF-8 text that JSONSerialization has accepted. It does not trap on any other text, but then its answer has no
-/// meaning. One pass, without recursion; the work is linear in the length of the text.
+/// Made for UTF-8 text that JSONSerialization has accepted. It does not trap on any other text, but then its answer has
+/// no meaning. One pass, without recursion; the work is linear in the length of the text.
 enum DuplicateKeys {
     /// An object or array that is open at the current position.
     private struct Level {

@@ -35,8 +35,8 @@ package struct JSONNode {
         }
     }
 
-    /// JSONSerialization guesses an encoding from byte order marks and NULs. Everything that reads the text must see the
-    /// same one.
+    /// JSONSerialization guesses an encoding from byte order marks and NULs. Everything that reads the text must see
+    /// the same one.
     private static func utf8(_ data: Data) throws -> Data {
         let mark: [UInt8] = [0xEF, 0xBB, 0xBF]
         let text = data.starts(with: mark) ? Data(data.dropFirst(mark.count)) : data

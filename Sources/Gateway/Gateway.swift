@@ -4,8 +4,8 @@ import Lark
 import Postgres
 import WebSocket
 
-/// The whole gateway, put together: a message's way is LongConnection, Dispatcher, Repository, RunBatcher, TaskEnqueuer,
-/// and back out through OutboxSender and Messenger.
+/// The whole gateway, put together: a message's way is LongConnection, Dispatcher, Repository, RunBatcher,
+/// TaskEnqueuer, and back out through OutboxSender and Messenger.
 package final class Gateway: Sendable {
     private let ground: Assembly.Ground
     private let pairing: PairingSite
@@ -52,8 +52,8 @@ package final class Gateway: Sendable {
         try await applyConfiguration(agents: ground.settings.agents, installations: ground.settings.installations)
     }
 
-    /// Applies what a configuration that was read again says of agents, installations and sealing keys. What did not change
-    /// goes on undisturbed.
+    /// Applies what a configuration that was read again says of agents, installations and sealing keys. What did not
+    /// change goes on undisturbed.
     /// - Throws: `PostgresError`; then nothing was applied.
     package func reload(_ new: GatewaySettings) async throws {
         try await applyConfiguration(agents: new.agents, installations: new.installations)

@@ -180,8 +180,8 @@ actor InstallationSupervisor {
         return isIdentified
     }
 
-    /// While nothing is known, what was said to the bot in groups comes back again and again: ask soon. An app without the
-    /// permission for the union_id never gets it: ask rarely.
+    /// While nothing is known, what was said to the bot in groups comes back again and again: ask soon. An app without
+    /// the permission for the union_id never gets it: ask rarely.
     private func keepIdentifying() async {
         var backoff = Backoff(initial: .seconds(1), maximum: .seconds(30))
         while !Task.isCancelled {

@@ -1,7 +1,7 @@
 import Foundation
 
-/// Who holds a lease: host, boot, process namespace, process and its start, so that another process on the same host can
-/// tell whether the holder still lives, and take over at once from one that was killed.
+/// Who holds a lease: host, boot, process namespace, process and its start, so that another process on the same host
+/// can tell whether the holder still lives, and take over at once from one that was killed.
 package struct ReplicaIdentity: Sendable, Equatable {
     let place: String
     let process: String
