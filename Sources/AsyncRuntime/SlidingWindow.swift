@@ -1,5 +1,5 @@
-/// At most so many events in any period, whenever it begins: what a limit of the platform allows at the most. (A bucket of
-/// tokens would let twice as many through in its first period.)
+/// At most so many events in any period, whenever it begins: what a limit of the platform allows at the most. (A bucket
+/// of tokens would let twice as many through in its first period.)
 package struct SlidingWindow: Sendable {
     private let limit: Int
     private let period: Duration

@@ -1,4 +1,5 @@
-/// Tasks that one owner began and nobody waits for, until the owner ends: all of them are then cancelled and waited for.
+/// Tasks that one owner began and nobody waits for, until the owner ends: all of them are then cancelled and waited
+/// for.
 package final class TaskSet: Sendable {
     private struct State {
         var isEnded = false

@@ -54,8 +54,8 @@ package struct Configuration: Sendable {
             .map(\.name)
     }
 
-    /// What is in effect, as a configuration file: the keys in the order of their declaration, without those that are not set.
-    /// Of a secret it says where it is read from, or nothing.
+    /// What is in effect, as a configuration file: the keys in the order of their declaration, without those that are
+    /// not set. Of a secret it says where it is read from, or nothing.
     package var effective: OrderedJSON { values.shown }
 
     private func checkUnique() throws {

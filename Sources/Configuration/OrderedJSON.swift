@@ -47,7 +47,8 @@ package indirect enum OrderedJSON: Sendable {
         }
     }
 
-    /// No character of it moves a terminal's cursor: JSON escapes the control characters of ASCII, the others are escaped here.
+    /// No character of it moves a terminal's cursor: JSON escapes the control characters of ASCII, the others are
+    /// escaped here.
     private static func quote(_ text: String) -> String {
         let options: JSONSerialization.WritingOptions = [.fragmentsAllowed, .withoutEscapingSlashes]
         let data = (try? JSONSerialization.data(withJSONObject: text, options: options)) ?? Data("\"\"".utf8)

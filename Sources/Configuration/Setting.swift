@@ -1,8 +1,8 @@
 import Foundation
 
-/// One key of the configuration file, declared once: how its value is read, what it is unless it is named, what a change of it
-/// needs, and what it means. The reader, the list of keys that need a restart, `config print`, the table in README.md and
-/// config.schema.json all come from this value.
+/// One key of the configuration file, declared once: how its value is read, what it is unless it is named, what a
+/// change of it needs, and what it means. The reader, the list of keys that need a restart, `config print`, the table
+/// in README.md and config.schema.json all come from this value.
 package struct Setting<Keys: SettingKeys, Value: Sendable>: Sendable {
     /// In its object: `lease.ttl`; at most one dot. The object itself is the file, or an element such as `agents[]`.
     package let path: String
@@ -89,8 +89,8 @@ package struct Setting<Keys: SettingKeys, Value: Sendable>: Sendable {
     }
 }
 
-/// A list of settings: a struct whose stored properties are `Setting` values, in the order in which people read them. Its
-/// properties are the list, so that a key stands in one place.
+/// A list of settings: a struct whose stored properties are `Setting` values, in the order in which people read them.
+/// Its properties are the list, so that a key stands in one place.
 package protocol SettingKeys: Sendable {
     static var keys: Self { get }
     static var all: [any AnySetting<Self>] { get }

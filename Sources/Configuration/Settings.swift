@@ -4,8 +4,8 @@ import Gateway
 import Lark
 import WebSocket
 
-/// Every key of the configuration file, in the order of the table in README.md. A key is added here, and read where its value
-/// is used; `scripts/document-configuration` then writes the table and the schema anew.
+/// Every key of the configuration file, in the order of the table in README.md. A key is added here, and read where its
+/// value is used; `scripts/document-configuration` then writes the table and the schema anew.
 package struct Settings: SettingKeys {
     package typealias Key<Value: Sendable> = Setting<Settings, Value>
 

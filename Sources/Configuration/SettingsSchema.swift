@@ -1,9 +1,9 @@
 /// The configuration file as a JSON Schema, draft 2020-12: what an editor needs to complete and check it.
 ///
-/// It takes whatever the reader takes. It can't say all that the reader refuses: a key that stands twice; what `Settings.rules`
-/// and the uniqueness of apps and agents say of several keys; the bounds of a size, and the upper bound of a duration; whether
-/// text is a connection that libpq reads, or a URL that can be parsed; whether a secret, a file or a variable is there and
-/// good.
+/// It takes whatever the reader takes. It can't say all that the reader refuses: a key that stands twice; what
+/// `Settings.rules` and the uniqueness of apps and agents say of several keys; the bounds of a size, and the upper
+/// bound of a duration; whether text is a connection that libpq reads, or a URL that can be parsed; whether a secret, a
+/// file or a variable is there and good.
 package enum SettingsSchema {
     package static let document: OrderedJSON = .object(
         [

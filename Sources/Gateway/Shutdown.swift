@@ -58,8 +58,8 @@ struct Shutdown: Sendable {
 }
 
 extension Shutdown {
-    /// No more receiving, every window flushed, the outbox's sends under way finished, leases released. What is beside a
-    /// message's way ends before the pool that it uses.
+    /// No more receiving, every window flushed, the outbox's sends under way finished, leases released. What is beside
+    /// a message's way ends before the pool that it uses.
     init(of parts: Assembly, _ running: Running, _ ground: Assembly.Ground) {
         logger = ground.logger
         steps = [

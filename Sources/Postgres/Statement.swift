@@ -11,8 +11,8 @@ package struct Statement: Sendable {
         self.isPrepared = isPrepared
     }
 
-    /// A call of a function that returns rows: `SELECT columns FROM schema.function($1, …)`. The statement is named after
-    /// the function.
+    /// A call of a function that returns rows: `SELECT columns FROM schema.function($1, …)`. The statement is named
+    /// after the function.
     /// - Parameters:
     ///   - parameters: how many.
     ///   - casts: the types of those that a function does not take as `PostgresValue` sends them, by number.

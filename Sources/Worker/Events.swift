@@ -1,8 +1,8 @@
 import AsyncRuntime
 import Gateway
 
-/// Every event that a worker logs of itself; those of the database are in the gateway's catalogue. Field names are column
-/// names.
+/// Every event that a worker logs of itself; those of the database are in the gateway's catalogue. Field names are
+/// column names.
 extension LogEvent {
     static func workerStarted(runtime: String, concurrency: Int) -> Self {
         Self(.info, "worker.started", [("runtime_id", .text(runtime)), ("concurrency", .count(concurrency))])

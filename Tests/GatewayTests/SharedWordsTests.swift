@@ -6,8 +6,8 @@ import Testing
 
 @testable import Gateway
 
-/// Each word that both the database's functions and the program write stands in one enum; these tests read the other side
-/// from the catalog, so that a word of one side alone is found.
+/// Each word that both the database's functions and the program write stands in one enum; these tests read the other
+/// side from the catalog, so that a word of one side alone is found.
 @Suite("Words that SQL and Swift share")
 struct SharedWordsTests {
     /// The bodies of the schema's functions, by name.

@@ -1,8 +1,8 @@
 import AsyncRuntime
 import WebSocket
 
-/// Owns installations through leases, as many as are this replica's share, and keeps each one that it owns connected. What
-/// is to be done is decided by `LeaseBook`; the hub does it, and tells the book what came of it.
+/// Owns installations through leases, as many as are this replica's share, and keeps each one that it owns connected.
+/// What is to be done is decided by `LeaseBook`; the hub does it, and tells the book what came of it.
 actor Hub {
     struct Parts: Sendable {
         let repository: Repository

@@ -1,9 +1,9 @@
-/// The rules of owning installations: what this replica holds, which connections run, and what is to be done next. Pure:
-/// what happened comes in as an event, what to do goes out as actions. `Hub` performs them, and answers each with the event
-/// that its case names; in between anything else may happen.
+/// The rules of owning installations: what this replica holds, which connections run, and what is to be done next.
+/// Pure: what happened comes in as an event, what to do goes out as actions. `Hub` performs them, and answers each with
+/// the event that its case names; in between anything else may happen.
 ///
-/// An installation has one connection here at a time, whatever lease it is of: the next one waits for its end. No connection
-/// is made without a lease.
+/// An installation has one connection here at a time, whatever lease it is of: the next one waits for its end. No
+/// connection is made without a lease.
 struct LeaseBook {
     /// One connection of an installation, from `connect` to `ended`.
     struct Connection: Hashable, Sendable {
@@ -316,8 +316,8 @@ struct LeaseBook {
         }
     }
 
-    /// In order: what was received is stored and acked, the connection ends, and only then the other replica begins. Open
-    /// windows are the other's: they stand in the database.
+    /// In order: what was received is stored and acked, the connection ends, and only then the other replica begins.
+    /// Open windows are the other's: they stand in the database.
     private mutating func startHandovers() -> [Action] {
         var actions: [Action] = []
         while !isStopping, handoversUnderWay.count < Self.maxHandovers, !handoverQueue.isEmpty {

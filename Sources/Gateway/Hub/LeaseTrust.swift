@@ -1,4 +1,5 @@
-/// Until when a replica may believe that its leases are its own, and when it renews them. Pure: time comes from outside.
+/// Until when a replica may believe that its leases are its own, and when it renews them. Pure: time comes from
+/// outside.
 struct LeaseTrust {
     typealias Instant = ContinuousClock.Instant
 
@@ -12,8 +13,8 @@ struct LeaseTrust {
         renewAt = now + timing.renewEvery
     }
 
-    /// How long a renewal may take that is asked for now: an answer that comes after the leases could have ended is of no
-    /// use.
+    /// How long a renewal may take that is asked for now: an answer that comes after the leases could have ended is of
+    /// no use.
     func timeout(_ now: Instant) -> Duration {
         min(.seconds(10), max(.milliseconds(100), now.duration(to: trustedUntil)))
     }

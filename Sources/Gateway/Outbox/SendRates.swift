@@ -1,7 +1,8 @@
 import AsyncRuntime
 
-/// How fast messages may be sent, kept before the platform has to say so. Source: "Send message", frequency limits: 1,000 a
-/// minute and 50 a second for an app, 5 a second to the same person or group, whichever of the bots there sends.
+/// How fast messages may be sent, kept before the platform has to say so. Source: "Send message", frequency limits:
+/// 1,000 a minute and 50 a second for an app, 5 a second to the same person or group, whichever of the bots there
+/// sends.
 package struct SendLimits: Sendable, Equatable {
     package var perChatAndSecond = 5
     package var perAppAndSecond = 50

@@ -63,8 +63,8 @@ extension GatewaySchema {
         definition("revoke_installation", PackageResources.revoke_installation_sql),
     ]
 
-    /// The revision of the functions, from the first line of SQL/definitions.sum: `scripts/schema` raises it when a text has
-    /// changed.
+    /// The revision of the functions, from the first line of SQL/definitions.sum: `scripts/schema` raises it when a
+    /// text has changed.
     static let revision =
         String(decoding: PackageResources.definitions_sum, as: UTF8.self).split(separator: "\n").first
         .flatMap { $0.split(separator: " ").last }.flatMap { Int($0) } ?? 0

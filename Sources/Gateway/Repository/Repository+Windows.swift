@@ -16,8 +16,8 @@ package enum FlushOutcome: Sendable, Equatable {
     /// The window was not there any more.
     case gone
 
-    /// As `gateway.flush_windows` writes it, and in the metric's label. `gone` is what it has no row for. Where the agent can't
-    /// run it is the notice's name as well.
+    /// As `gateway.flush_windows` writes it, and in the metric's label. `gone` is what it has no row for. Where the
+    /// agent can't run it is the notice's name as well.
     enum Name: String, CaseIterable, Sendable {
         case queued
         case agentOffline = "agent_offline"

@@ -1,7 +1,8 @@
 import Postgres
 
-/// Every statement of the gateway, by the name that it has in logs and on the server. A call is named after its function, whose
-/// text and promise stand in SQL/functions; the other statements stand in SQL/statements, one file each.
+/// Every statement of the gateway, by the name that it has in logs and on the server. A call is named after its
+/// function, whose text and promise stand in SQL/functions; the other statements stand in SQL/statements, one file
+/// each.
 enum SQL {
     // Ingest and windows.
     static let ingestMessages = call(

@@ -65,7 +65,8 @@ struct MigrationSession: Sendable {
             [.int(Int64(number)), .text(name), .int(checksum)])
     }
 
-    /// - Parameter all: every definition of this program, all of them of this revision from now on; others are forgotten.
+    /// - Parameter all: every definition of this program, all of them of this revision from now on; others are
+    /// forgotten.
     func record(_ all: [Definition], applied: [Definition], _ revision: Int) async throws {
         try await query(
             "definitions_applied",
@@ -86,8 +87,8 @@ struct MigrationSession: Sendable {
     func transaction(_ body: () async throws -> Void) async throws {
         try await query("begin", "BEGIN")
         do {
-            // Shorter than the lock timeout of those that wait behind us, and than deadlock_timeout. A function's body may
-            // call one that comes later.
+            // Shorter than the lock timeout of those that wait behind us, and than deadlock_timeout. A function's body
+            // may call one that comes later.
             try await execute(
                 "SET LOCAL lock_timeout = '\(Self.lockTimeout.milliseconds)ms'; SET LOCAL check_function_bodies = off",
                 name: "migration_settings")

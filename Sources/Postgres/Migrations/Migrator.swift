@@ -6,11 +6,12 @@ import AsyncRuntime
 /// - A database that has the folded migrations gets those of `migrations` that it lacks.
 /// - Then each definition whose text differs from the one in the database is applied.
 ///
-/// All of it happens in one transaction, under an advisory lock: replicas that start together apply it once, and a program that
-/// is killed in between leaves nothing. Waits for table locks are short, so that running replicas are not held up behind them;
-/// after one the transaction begins again.
+/// All of it happens in one transaction, under an advisory lock: replicas that start together apply it once, and a
+/// program that is killed in between leaves nothing. Waits for table locks are short, so that running replicas are not
+/// held up behind them; after one the transaction begins again.
 package struct Migrator: Sendable {
-    /// The schema that holds the tables, and the record of what was applied: `<schema>.migration`, `<schema>.definition`.
+    /// The schema that holds the tables, and the record of what was applied: `<schema>.migration`,
+    /// `<schema>.definition`.
     private let schema: String
     /// Scripts that make the current tables in an empty schema, in this order.
     private let tables: [String]

@@ -97,7 +97,8 @@ final class LoadedGateway {
         worker = try await stage.startWorker(command: command, options: workerOptions)
     }
 
-    /// Kills the worker, and starts another, until one died in the middle of a task. At a random moment there may be none.
+    /// Kills the worker, and starts another, until one died in the middle of a task. At a random moment there may be
+    /// none.
     func killWorkerAmidTasks() async throws {
         for _ in 0..<20 {
             await worker.killNow()

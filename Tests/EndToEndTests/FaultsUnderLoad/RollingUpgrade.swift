@@ -19,7 +19,8 @@ extension FaultsUnderLoad {
             try await gateway.upgrade(owner: ownerFirst)
             try await gateway.moreMessages(200)
 
-            // systemd starts an old replica again while the upgrade goes on: it changes nothing back, and says why it ends.
+            // systemd starts an old replica again while the upgrade goes on: it changes nothing back, and says why it
+            // ends.
             let old = try Daemon.run(gateway.configuration, executable: previous)
             #expect(await old.ended() == 1)
             #expect(old.output.contains("which this version does not know: install the version that made it"))
