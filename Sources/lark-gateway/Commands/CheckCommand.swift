@@ -55,7 +55,8 @@ enum CheckCommand {
                 print("FAIL  database: \(writability)")
                 return ExitCode.failed
             }
-            let schema = missing.isEmpty
+            let schema =
+                missing.isEmpty
                 ? "the schema is up to date"
                 : "to be applied: " + missing.map(\.description).joined(separator: "; ")
             print("ok    database: Postgres \(number / 10_000), \(schema)")
