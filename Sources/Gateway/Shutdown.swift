@@ -60,7 +60,11 @@ struct Shutdown: Sendable {
 extension Shutdown {
     /// No more receiving, every window flushed, the outbox's sends under way finished, leases released. What is beside
     /// a message's way ends before the pool that it uses.
-    init(of parts: Assembly, _ running: Running, _ ground: Assembly.Ground) {
+    /// - Parameter lastLimit: for each of the two steps that are always done. A statement that is cancelled has 2 s to
+    /// end.
+    init(
+        of parts: Assembly, _ running: Running, _ ground: Assembly.Ground, lastLimit: Duration = .seconds(4)
+    ) {
         logger = ground.logger
         steps = [
             Step(name: "receiving") {
@@ -78,7 +82,7 @@ extension Shutdown {
                 await running.hub.value
             },
             Step(name: "releasing the leases") { await Self.releaseLeases(ground) },
-            Step(name: "ending every task", limit: .seconds(2), isAlwaysDone: true) {
+            Step(name: "ending every task", limit: lastLimit, isAlwaysDone: true) {
                 // Those of the message's way too, in case their step did not end in time.
                 let tasks = running.beside + [running.sender, running.hub]
                 for task in tasks { task.cancel() }
@@ -86,7 +90,7 @@ extension Shutdown {
                 await parts.typing.end()
                 await parts.context.end()
             },
-            Step(name: "closing the pool", limit: .seconds(2), isAlwaysDone: true) { await ground.pool.close() },
+            Step(name: "closing the pool", limit: lastLimit, isAlwaysDone: true) { await ground.pool.close() },
         ]
     }
 

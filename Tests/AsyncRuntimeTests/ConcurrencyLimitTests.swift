@@ -206,12 +206,16 @@ struct ConcurrencyLimitTests {
     /// All slots that the caller may have are in use until `release` is set.
     private func full(_ release: AsyncEvent) async throws -> (ConcurrencyLimit, [Task<Void, any Error>]) {
         let limit = ConcurrencyLimit(ConcurrencyLimit.Rules(total: 4, perApp: 2, maxWaiting: 8))
-        let holders = (0..<2).map { _ in Task { try await limit.run(for: Self.caller) { await release.wait() } } }
-        // One waits as soon as both hold.
-        let probe = Task { try await limit.run(for: Self.caller) {} }
-        #expect(try await eventually { limit.waitingCount == 1 })
-        probe.cancel()
-        await #expect(throws: CancellationError.self) { try await probe.value }
+        let began = Mutex(0)
+        let holders = (0..<2).map { _ in
+            Task {
+                try await limit.run(for: Self.caller) {
+                    began.withLock { $0 += 1 }
+                    await release.wait()
+                }
+            }
+        }
+        #expect(try await eventually { began.withLock { $0 } == 2 })
         return (limit, holders)
     }
 

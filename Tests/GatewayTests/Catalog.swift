@@ -1,3 +1,4 @@
+import AsyncRuntime
 import Postgres
 import TestSupport
 
@@ -9,7 +10,8 @@ struct Catalog {
     let bodies: [String]
 
     init(_ pool: Pool) async throws {
-        outline = try await pool.rows(Self.outlineSQL).map { String($0.dropFirst().dropLast()) }
+        let statement = Statement(name: "catalog", sql: Self.outlineSQL, isPrepared: false)
+        outline = try await pool.query(statement, deadline: .after(.seconds(20))).map { try $0.value("line") }
         bodies = try await pool.rows(
             """
             SELECT p.oid::regprocedure::text, md5(p.prosrc) FROM pg_proc p
@@ -19,7 +21,7 @@ struct Catalog {
 
     // Not-null constraints are a column's property here; Postgres 18 also lists them as constraints (contype n).
     private static let outlineSQL = """
-        SELECT quote_nullable(x.line) FROM (
+        SELECT x.line FROM (
             SELECT format('table %s %s', c.relname, coalesce(array_to_string(c.reloptions, ' '), '')) AS line FROM pg_class c
             WHERE c.relnamespace = 'gateway'::regnamespace AND c.relkind IN ('r', 'p', 'v', 'm')
             UNION ALL

@@ -1,5 +1,4 @@
 import AsyncRuntime
-import Foundation
 import Postgres
 
 /// One line of `status`.
@@ -31,38 +30,8 @@ package struct InstallationStatus: Sendable {
     package let outboxDead: Int
 }
 
-/// One thing that applying the configuration file changed; see gateway.apply_configuration.
-package struct ConfigurationChange: Sendable, Equatable {
-    /// `installation` or `agent`.
-    package let kind: String
-    package let name: String
-    /// `added`, `restored`, `revoked`, `archived` or `stays_revoked`.
-    package let change: String
-}
-
 extension Repository {
-    /// Makes true what a configuration file says, in one transaction.
-    package func applyConfiguration(
-        agents: [AgentSettings], installations: [InstallationSettings]
-    ) async throws -> [ConfigurationChange] {
-        let agents: [[String: Any]] = agents.map {
-            ["workspace": $0.workspace, "name": $0.name, "runtime": $0.runtime ?? NSNull()]
-        }
-        let installations: [[String: Any]] = installations.map {
-            [
-                "app_id": $0.appID, "workspace": $0.workspace, "agent": $0.agent, "domain": $0.domain.absoluteString,
-                "locale": $0.locale.rawValue, "access": $0.access.rawValue,
-            ]
-        }
-        func json(_ value: Any) throws -> PostgresValue {
-            .jsonb(String(decoding: try JSONSerialization.data(withJSONObject: value), as: UTF8.self))
-        }
-        return try await run(SQL.applyConfiguration, [json(agents), json(installations)], within: .seconds(60)).map {
-            ConfigurationChange(
-                kind: try $0.value("kind"), name: try $0.value("name"), change: try $0.value("change"))
-        }
-    }
-
+    /// Every installation, revoked ones too.
     package func installationStatuses() async throws -> [InstallationStatus] {
         try await run(SQL.statusInstallations, []).map { row in
             InstallationStatus(
@@ -79,6 +48,42 @@ extension Repository {
                 claimedTasks: try row.value("claimed_tasks"), outboxWaiting: try row.value("outbox_waiting"),
                 outboxOldest: try row.optional("outbox_oldest_ms").map { (ms: Int64) in .milliseconds(ms) },
                 outboxDead: try row.value("outbox_dead"))
+        }
+    }
+
+    /// - Returns: what was there before: `new`, `active` or `revoked`.
+    package func addInstallation(_ settings: InstallationSettings, sealedWith key: SealingKey) async throws -> String {
+        let rows = try await run(
+            SQL.addInstallation,
+            [
+                .text(settings.appID), .text(settings.workspace), .text(settings.agent),
+                .text(settings.domain.absoluteString), .text(settings.locale.rawValue), .text(settings.access.rawValue),
+                .bytes(key.seal(settings.appSecret, for: settings.appID)), .text(key.id),
+            ])
+        guard let row = rows.first else { throw PostgresError.unexpectedResult("add_installation: no row") }
+        return try row.value("was")
+    }
+
+    /// - Returns: false when there is no such active installation.
+    package func revokeInstallation(_ appID: String) async throws -> Bool {
+        try await run(SQL.revokeInstallation, [.text(appID), .text("command")]).first?.value("is_revoked") ?? false
+    }
+
+    /// - Returns: false when there is no such revoked installation.
+    package func restoreInstallation(_ appID: String) async throws -> Bool {
+        try await !run(SQL.restoreInstallation, [.text(appID)]).isEmpty
+    }
+
+    /// - Returns: false when there is no such installation.
+    package func putSecret(_ secret: String, of appID: String, sealedWith key: SealingKey) async throws -> Bool {
+        try await run(SQL.putSecret, [.text(appID), .bytes(key.seal(secret, for: appID)), .text(key.id)])
+            .first?.value("is_known") ?? false
+    }
+
+    /// Every sealed secret, to be sealed with another key.
+    package func sealedSecrets() async throws -> [(appID: String, sealed: [UInt8], keyID: String)] {
+        try await run(SQL.listSealedSecrets, []).map {
+            (try $0.value("app_id"), try $0.value("sealed_secret"), try $0.value("sealed_key_id"))
         }
     }
 }

@@ -1,0 +1,34 @@
+import Postgres
+
+/// One line of `agent list`.
+package struct AgentStatus: Sendable {
+    package let workspace: String
+    package let name: String
+    package let runtime: String?
+    package let isArchived: Bool
+    package let origin: String
+    package let installations: Int
+}
+
+extension Repository {
+    /// Every agent, archived ones too.
+    package func agents() async throws -> [AgentStatus] {
+        try await run(SQL.listAgents, []).map { row in
+            AgentStatus(
+                workspace: try row.value("workspace"), name: try row.value("name"),
+                runtime: try row.optional("runtime_id"), isArchived: try row.value("archived"),
+                origin: try row.value("origin"), installations: try row.value("installations"))
+        }
+    }
+
+    /// - Parameter runtime: nil: offline.
+    /// - Returns: false when there is no such agent.
+    package func setRuntime(_ runtime: String?, ofAgent name: String, in workspace: String) async throws -> Bool {
+        try await !run(SQL.setAgentRuntime, [.text(workspace), .text(name), .text(runtime)]).isEmpty
+    }
+
+    /// - Returns: false when there is no such agent.
+    package func archiveAgent(_ name: String, in workspace: String, isArchived: Bool) async throws -> Bool {
+        try await !run(SQL.archiveAgent, [.text(workspace), .text(name), .bool(isArchived)]).isEmpty
+    }
+}
