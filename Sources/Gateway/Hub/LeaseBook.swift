@@ -123,7 +123,12 @@ struct LeaseBook {
     private var lastLocked: [String: String] = [:]
     private(set) var isStopping = false
 
-    static let maxHandovers = 20
+    private let maxHandovers: Int
+
+    /// - Parameter maxHandovers: at a time.
+    init(maxHandovers: Int = 20) {
+        self.maxHandovers = maxHandovers
+    }
 
     /// What we hold, as far as we know; in order.
     var leases: [Lease] { entries.values.map(\.lease).sorted { $0.installation < $1.installation } }
@@ -320,7 +325,7 @@ struct LeaseBook {
     /// Open windows are the other's: they stand in the database.
     private mutating func startHandovers() -> [Action] {
         var actions: [Action] = []
-        while !isStopping, handoversUnderWay.count < Self.maxHandovers, !handoverQueue.isEmpty {
+        while !isStopping, handoversUnderWay.count < maxHandovers, !handoverQueue.isEmpty {
             let lease = handoverQueue.removeFirst()
             guard let entry = entries[lease.installation], entry.lease == lease, case .queued = entry.phase else {
                 continue

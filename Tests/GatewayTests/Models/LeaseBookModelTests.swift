@@ -58,7 +58,8 @@ private struct LeaseWorld {
         case loaded([InstallationRow])
     }
 
-    private var book = LeaseBook()
+    /// One handover at a time: others wait for their turn.
+    private var book = LeaseBook(maxHandovers: 1)
     private var database: [InstallationID: Installation]
     private var underWay: [Work] = []
     private var isScanning = false
