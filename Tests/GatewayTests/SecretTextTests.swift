@@ -87,4 +87,21 @@ struct SecretTextTests {
             #expect(PairingLink(Substring(String(good.dropLast()) + String(last))) == nil)
         }
     }
+
+    @Test("no sign beyond ASCII stands for letters of a link, at any place")
+    func beyondASCII() {
+        var random = SeededGenerator(seed: 16)
+        for value in UInt32(0x80)..<0x3000 {
+            guard let sign = Unicode.Scalar(value) else { continue }
+            let letters = base64url(randomBytes(&random)).dropLast(String(sign).utf8.count)
+            let place = letters.index(letters.startIndex, offsetBy: Int.random(in: 0...letters.count, using: &random))
+            let text = letters[..<place] + String(sign) + letters[place...]
+            #expect(PairingLink(text) == nil, "\(text)")
+        }
+        // What the search for such paths found: a byte that is no UTF-8 becomes this sign.
+        for length in 0...40 {
+            let text = String(repeating: "A", count: length) + "\u{FFFD}" + String(repeating: "A", count: 40 - length)
+            #expect(PairingLink(Substring(text)) == nil)
+        }
+    }
 }

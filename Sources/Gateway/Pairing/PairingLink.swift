@@ -18,14 +18,15 @@ package struct PairingLink: Sendable, Equatable {
         guard text.utf8.count == 43 else { return nil }
         var bytes = [UInt8](repeating: 0, count: Self.byteCount)
         var count = 0
-        // The last letter has two bits to spare. libsodium refuses one where they are set: two texts never mean one
-        // secret.
         guard
             sodium_base642bin(
                 &bytes, bytes.count, String(text), text.utf8.count, nil, &count, nil, Self.alphabet) == 0,
             count == Self.byteCount
         else { return nil }
         self.bytes = bytes
+        // Two texts never mean one secret. libsodium refuses spare bits in the last letter, and reads some bytes beyond
+        // ASCII as letters.
+        guard self.text == text else { return nil }
     }
 
     package var text: String {
