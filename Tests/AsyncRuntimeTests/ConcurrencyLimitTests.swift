@@ -206,16 +206,17 @@ struct ConcurrencyLimitTests {
     /// All slots that the caller may have are in use until `release` is set.
     private func full(_ release: AsyncEvent) async throws -> (ConcurrencyLimit, [Task<Void, any Error>]) {
         let limit = ConcurrencyLimit(ConcurrencyLimit.Rules(total: 4, perApp: 2, maxWaiting: 8))
-        let began = Mutex(0)
-        let holders = (0..<2).map { _ in
+        let holding = (AsyncEvent(), AsyncEvent())
+        let holders = [holding.0, holding.1].map { event in
             Task {
                 try await limit.run(for: Self.caller) {
-                    began.withLock { $0 += 1 }
+                    event.set()
                     await release.wait()
                 }
             }
         }
-        #expect(try await eventually { began.withLock { $0 } == 2 })
+        await holding.0.wait()
+        await holding.1.wait()
         return (limit, holders)
     }
 
