@@ -67,6 +67,25 @@ struct MessengerTests {
         if case .retry(let found, _) = settlement { found >= wait } else { false }
     }
 
+    @Test("what can't be tried, since its bot is not connected yet, is no attempt, and comes again after a moment")
+    func notConnected() async throws {
+        let fixture = try await Fixture()
+        try await fixture.ingest(Fixture.message("om_1", "/help"))
+        let taken = try await fixture.repository.takeOutbox(holder: "test", limit: 10, visibility: .seconds(60))
+        let row = try #require(taken.first)
+        #expect(row.attempts == 1)
+        let settlement = try await Bench().send(row)
+        #expect(settlement == .returned(for: .seconds(1), reason: "the installation is not connected here"))
+        try await fixture.repository.settle(row, settlement)
+        let stored = """
+            SELECT attempts, taken_generation, last_error, next_attempt_at BETWEEN now() AND now() + interval '1 second'
+            FROM gateway.outbox
+            """
+        #expect(
+            try await fixture.pool.rows(stored) == ["(0,,\"the installation is not connected here\",t)"])
+        await fixture.pool.close()
+    }
+
     @Test(
         "passing failures are tried again, with nothing in the chat; then the message is there, once",
         arguments: [

@@ -12,6 +12,8 @@ struct Messenger: Sendable {
     /// Called before an answer of a session is sent.
     var answering: @Sendable (SessionKey) async -> Void = { _ in }
 
+    /// A lease is ours a moment before its connection is made; a secret that can't be had is logged by the hub.
+    private static let connectWait: Duration = .seconds(1)
     /// What is refused so often with a code that nobody knows is given up.
     private static let maxUnknownRefusals = 6
     /// Of a topic, tried when the one that was to be answered is gone.
@@ -20,7 +22,7 @@ struct Messenger: Sendable {
     /// - Throws: `CancellationError` alone.
     func send(_ row: OutboxRow) async throws -> Repository.Settlement {
         guard let app = apps.client(of: row.lease.installation) else {
-            return .retry(in: .seconds(5), error: "the installation is not connected here")
+            return .returned(for: Self.connectWait, reason: "the installation is not connected here")
         }
         do {
             let contents = try await contents(of: row)

@@ -84,6 +84,8 @@ struct OutboxSender: Sendable {
         case .retry(let wait, let error):
             logger.log(.outboxRetried(row, error: error, retryIn: wait))
             metrics.add(to: .outbox, "retried")
+        case .returned:
+            metrics.add(to: .outbox, "returned")
         case .dead(let error, _):
             logger.log(.outboxDied(row, error: error))
             metrics.add(to: .outbox, "dead")

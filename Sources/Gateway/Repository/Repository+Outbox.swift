@@ -78,24 +78,27 @@ extension Repository {
     enum Settlement: Sendable, Equatable {
         case sent(larkMessageID: String)
         case retry(in: Duration, error: String)
+        /// Not tried: it was no attempt.
+        case returned(for: Duration, reason: String)
         /// - Parameter told: what the chat of a reply is told of the reason; nil: nothing, since it would not get that
         ///   either.
         case dead(error: String, told: String?)
     }
 
     func settle(_ row: OutboxRow, _ settlement: Settlement) async throws {
+        let key: [PostgresValue] = [
+            .int(row.lease.installation.rawValue), .int(row.lease.generation), .uuid(row.id),
+        ]
         var (messageID, error, retryIn, told): (String?, String?, Duration?, String?)
         switch settlement {
         case .sent(let id): messageID = id
         case .retry(let wait, let reason): (error, retryIn) = (reason, wait)
+        case .returned(let wait, let reason):
+            try await run(SQL.returnOutboxRow, key + [.interval(wait), .text(reason)])
+            return
         case .dead(let reason, let words): (error, told) = (reason, words)
         }
-        try await run(
-            SQL.settleOutbox,
-            [
-                .int(row.lease.installation.rawValue), .int(row.lease.generation), .uuid(row.id), .text(messageID),
-                .text(error), .interval(retryIn), .text(told),
-            ])
+        try await run(SQL.settleOutbox, key + [.text(messageID), .text(error), .interval(retryIn), .text(told)])
     }
 
     /// The newest messages of people in a session, the newest first: what an answer may stand under.
