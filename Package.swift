@@ -26,25 +26,30 @@ let package = Package(
         .target(name: "WebSocket", dependencies: ["AsyncRuntime", "Curl"]),
         .target(name: "HTTPServer", dependencies: ["AsyncRuntime", "CLibmicrohttpd"]),
         .target(name: "Lark", dependencies: ["AsyncRuntime", "Curl", "WebSocket", "CJansson"]),
+        // The database: its schema, and the repository with one method for each statement.
         .target(
-            name: "Gateway", dependencies: ["AsyncRuntime", "Curl", "HTTPServer", "Lark", "Postgres", "CLibsodium"],
+            name: "Store", dependencies: ["AsyncRuntime", "Lark", "Postgres", "CLibsodium"],
             resources: [.embedInCode("SQL")]),
+        .target(
+            name: "Gateway",
+            dependencies: ["AsyncRuntime", "Curl", "HTTPServer", "Lark", "Postgres", "Store", "CLibsodium"]),
         // What runs an agent's command for each task: a process of its own, beside the gateway.
-        .target(name: "Worker", dependencies: ["AsyncRuntime", "Gateway", "Lark", "Postgres"]),
+        .target(name: "Worker", dependencies: ["AsyncRuntime", "Gateway", "Lark", "Postgres", "Store"]),
         .target(name: "LarkSimulator", dependencies: ["AsyncRuntime", "HTTPServer", "Lark", "WebSocket"]),
-        .target(name: "Configuration", dependencies: ["Curl", "Gateway", "Lark", "WebSocket"]),
+        .target(name: "Configuration", dependencies: ["Curl", "Gateway", "Lark", "Store", "WebSocket"]),
         .executableTarget(
             name: "lark-gateway",
             dependencies: [
                 "AsyncRuntime", "Configuration", "Curl", "Gateway", "HTTPServer", "Lark", "LarkSimulator", "Postgres",
-                "WebSocket", "Worker",
+                "Store", "WebSocket", "Worker",
             ]),
 
         // The client of an outside conformance suite for RFC 6455.
         .executableTarget(name: "websocket-conformance", dependencies: ["AsyncRuntime", "WebSocket"]),
 
         // What libFuzzer calls, and what the tests repeat with what it found (scripts/fuzz).
-        .target(name: "FuzzTargets", dependencies: ["Configuration", "Gateway", "HTTPServer", "Lark", "WebSocket"]),
+        .target(
+            name: "FuzzTargets", dependencies: ["Configuration", "Gateway", "HTTPServer", "Lark", "Store", "WebSocket"]),
 
         // Counts the process's allocations, for the benchmark alone.
         .target(name: "CAllocationCount"),
@@ -52,12 +57,12 @@ let package = Package(
             name: "gateway-benchmark",
             dependencies: [
                 "AsyncRuntime", "CAllocationCount", "Curl", "Gateway", "HTTPServer", "Lark", "LarkSimulator",
-                "Postgres",
-                "WebSocket",
+                "Postgres", "Store", "WebSocket",
             ]),
 
         .target(
-            name: "TestSupport", dependencies: ["AsyncRuntime", "Gateway", "Postgres"], path: "Tests/TestSupport",
+            name: "TestSupport", dependencies: ["AsyncRuntime", "Gateway", "Postgres", "Store"],
+            path: "Tests/TestSupport",
             exclude: ["Fixtures"]),
         .testTarget(name: "AsyncRuntimeTests", dependencies: ["AsyncRuntime", "TestSupport"]),
         .testTarget(name: "PostgresTests", dependencies: ["AsyncRuntime", "Postgres", "TestSupport"]),
@@ -72,18 +77,19 @@ let package = Package(
         .testTarget(
             name: "GatewayTests",
             dependencies: [
-                "AsyncRuntime", "Curl", "Gateway", "HTTPServer", "Lark", "LarkSimulator", "Postgres", "TestSupport",
+                "AsyncRuntime", "Curl", "Gateway", "HTTPServer", "Lark", "LarkSimulator", "Postgres", "Store",
+                "TestSupport",
             ], exclude: ["Fixtures"]),
         .testTarget(name: "WorkerTests", dependencies: ["TestSupport", "Worker"]),
         .testTarget(name: "FuzzTargetsTests", dependencies: ["FuzzTargets"], exclude: ["Corpus", "Regressions"]),
         .testTarget(
             name: "LarkGatewayTests",
-            dependencies: ["lark-gateway", "Configuration", "Gateway", "Lark", "TestSupport", "WebSocket"]),
+            dependencies: ["Configuration", "Gateway", "Lark", "lark-gateway", "Store", "TestSupport", "WebSocket"]),
         .testTarget(
             name: "EndToEndTests",
             dependencies: [
-                "lark-gateway", "gateway-benchmark", "Curl", "Gateway", "HTTPServer", "Lark", "LarkSimulator",
-                "Postgres", "TestSupport",
+                "Curl", "Gateway", "gateway-benchmark", "HTTPServer", "Lark", "lark-gateway", "LarkSimulator",
+                "Postgres", "Store", "TestSupport",
             ], exclude: ["Upgrade/previous"]),
     ],
     swiftLanguageModes: [.v6]

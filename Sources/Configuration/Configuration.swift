@@ -2,6 +2,7 @@ import Curl
 import Foundation
 import Gateway
 import Lark
+import Store
 
 /// The configuration file, checked whole: the values of `Settings` by their names, and what is made of several of them.
 @dynamicMemberLookup

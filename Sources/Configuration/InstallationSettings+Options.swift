@@ -1,5 +1,6 @@
 import Foundation
 import Gateway
+import Store
 
 extension InstallationSettings {
     /// From a command's options, by the rules of the configuration file.

@@ -2,6 +2,7 @@ import Curl
 import Foundation
 import Gateway
 import Postgres
+import Store
 
 extension SettingKind where Value == String {
     /// Not checked in libpq's words: they quote the text, and a password with it.

@@ -2,6 +2,7 @@ import Curl
 import Foundation
 import Gateway
 import Lark
+import Store
 import WebSocket
 
 /// Every key of the configuration file, in the order of the table in README.md. A key is added here, and read where its

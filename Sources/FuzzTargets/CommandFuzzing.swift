@@ -1,4 +1,5 @@
 import Gateway
+import Store
 
 /// What people write to the gateway itself.
 enum CommandFuzzing {

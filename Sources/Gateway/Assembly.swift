@@ -1,6 +1,7 @@
 import AsyncRuntime
 import Lark
 import Postgres
+import Store
 import WebSocket
 
 /// The parts of a gateway, made and connected to each other. None of them runs yet.

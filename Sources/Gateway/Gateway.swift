@@ -2,6 +2,7 @@ import AsyncRuntime
 import HTTPServer
 import Lark
 import Postgres
+import Store
 import WebSocket
 
 /// The whole gateway, put together: a message's way is LongConnection, Dispatcher, Repository, RunBatcher,

@@ -1,5 +1,6 @@
 import AsyncRuntime
 import Foundation
+import Store
 
 /// What has to be looked at from time to time: claims that ran out, windows that nobody's timer closed, old dedup and
 /// audit rows.

@@ -1,5 +1,6 @@
 import AsyncRuntime
 import Gateway
+import Store
 
 /// Every event that a worker logs of itself; those of the database are in the gateway's catalogue. Field names are
 /// column names.

@@ -2,6 +2,7 @@ import AsyncRuntime
 import Foundation
 import Gateway
 import Postgres
+import Store
 
 /// Claims tasks of a runtime and runs a command for each.
 package struct Worker: Sendable {

@@ -2,6 +2,7 @@ import AsyncRuntime
 import Foundation
 import Gateway
 import Postgres
+import Store
 
 /// A private Postgres for one run, with fsync on, in a temporary folder that ends with it.
 final class BenchmarkServer: Sendable {

@@ -1,6 +1,7 @@
 import AsyncRuntime
 import Gateway
 import Postgres
+import Store
 
 /// Sessions that are all due at once, from the batcher's alarm to their queued tasks.
 struct FlushBenchmark {

@@ -1,6 +1,7 @@
 import AsyncRuntime
 import Gateway
 import Postgres
+import Store
 
 /// The same work with ten million messages stored and with none, and pruning under load.
 struct GrowthBenchmark {

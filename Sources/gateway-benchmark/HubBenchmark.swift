@@ -4,6 +4,7 @@ import Foundation
 import Gateway
 import Lark
 import Postgres
+import Store
 
 /// Many bots on one replica: how long until all are connected, and what they cost while nothing happens. The table
 /// holds ten times as many installations, of another replica.

@@ -1,6 +1,7 @@
 import AsyncRuntime
 import Gateway
 import Postgres
+import Store
 
 /// Tasks claimed and completed per second, one after another per worker, each worker on a connection of its own.
 struct QueueBenchmark {

@@ -4,6 +4,7 @@ import Gateway
 import Lark
 import LarkSimulator
 import Postgres
+import Store
 
 /// A whole gateway in this process, fed with frames from memory, on a database of its own. Everything from a frame's
 /// bytes to its ack's is the product's, the log (written to /dev/null) too.

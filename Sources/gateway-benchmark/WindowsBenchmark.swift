@@ -1,6 +1,7 @@
 import AsyncRuntime
 import CAllocationCount
 import Gateway
+import Store
 
 /// A million open windows in one RunBatcher: memory, cost, and how many alarms are armed.
 struct WindowsBenchmark {

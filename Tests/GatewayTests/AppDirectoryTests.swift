@@ -4,6 +4,7 @@ import Lark
 import Testing
 
 @testable import Gateway
+@testable import Store
 
 @Suite("Which app calls the platform for an installation")
 struct AppDirectoryTests {

@@ -3,6 +3,7 @@ import Foundation
 import Gateway
 import Lark
 import Postgres
+import Store
 import TestSupport
 
 /// A database with one workspace, one agent with a runtime, and installations of it that this test owns.

@@ -5,6 +5,7 @@ import TestSupport
 import Testing
 
 @testable import Gateway
+@testable import Store
 
 @Suite("The fate of a message")
 struct IngestTests {

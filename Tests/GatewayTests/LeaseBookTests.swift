@@ -2,6 +2,7 @@ import Lark
 import Testing
 
 @testable import Gateway
+@testable import Store
 
 private typealias Connection = LeaseBook.Connection
 

@@ -5,6 +5,7 @@ import TestSupport
 import Testing
 
 @testable import Gateway
+@testable import Store
 
 @Suite("S1, S2: whatever a text says, to look at it takes work as its bytes", .serialized)
 struct LinearFormattingTests {

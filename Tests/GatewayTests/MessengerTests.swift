@@ -8,6 +8,7 @@ import TestSupport
 import Testing
 
 @testable import Gateway
+@testable import Store
 
 /// What becomes of a message when the open API does not do what it should, and what stands in the chat then.
 @Suite("The messenger, against an open API that fails")

@@ -2,6 +2,7 @@ import Lark
 import Testing
 
 @testable import Gateway
+@testable import Store
 
 @Suite("What the gateway itself says")
 struct NoticeTextTests {

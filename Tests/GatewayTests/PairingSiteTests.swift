@@ -6,6 +6,7 @@ import TestSupport
 import Testing
 
 @testable import Gateway
+@testable import Store
 
 /// The pairing page and what it does to the database.
 @Suite("The pairing page")

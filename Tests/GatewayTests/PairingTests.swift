@@ -6,6 +6,7 @@ import TestSupport
 import Testing
 
 @testable import Gateway
+@testable import Store
 
 /// The values behind the pairing page.
 @Suite("Links, codes and pages of pairing")

@@ -6,6 +6,7 @@ import TestSupport
 import Testing
 
 @testable import Gateway
+@testable import Store
 
 /// What the server itself says (auto_explain) of every statement on the hot way, inside the functions too, once the
 /// tables are filled: how many rows each step looked at.

@@ -1,5 +1,6 @@
 import Gateway
 import Postgres
+import Store
 
 /// Parts of a configuration file by themselves, which the product only applies whole.
 extension Repository {

@@ -1,5 +1,6 @@
 import AsyncRuntime
 import Gateway
+import Store
 import TestSupport
 import Testing
 

@@ -2,13 +2,14 @@ import Foundation
 import Testing
 
 @testable import Gateway
+@testable import Store
 
 /// What keeps every function findable by its name.
 @Suite("The files of SQL")
 struct SQLFilesTests {
     private static let root =
         ((#filePath as NSString).deletingLastPathComponent as NSString).deletingLastPathComponent
-        + "/../Sources/Gateway/SQL/"
+        + "/../Sources/Store/SQL/"
 
     private func files(_ folder: String) throws -> [(path: String, name: String, text: String)] {
         try FileManager.default.subpathsOfDirectory(atPath: Self.root + folder).sorted()

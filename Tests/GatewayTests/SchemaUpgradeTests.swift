@@ -5,6 +5,7 @@ import TestSupport
 import Testing
 
 @testable import Gateway
+@testable import Store
 
 @Suite("The schema of an older version")
 struct SchemaUpgradeTests {

@@ -2,6 +2,7 @@ import Foundation
 import Testing
 
 @testable import Gateway
+@testable import Store
 
 @Suite("Secrets at rest")
 struct SealingTests {

@@ -3,6 +3,7 @@ import Foundation
 import Testing
 
 @testable import Gateway
+@testable import Store
 
 /// What Foundation makes of the same bytes is the judge.
 @Suite("Secrets as texts")

@@ -5,6 +5,7 @@ import TestSupport
 import Testing
 
 @testable import Gateway
+@testable import Store
 
 /// Each word that both the database's functions and the program write stands in one enum; these tests read the other
 /// side from the catalog, so that a word of one side alone is found.

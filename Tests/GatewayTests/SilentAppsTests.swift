@@ -5,6 +5,7 @@ import TestSupport
 import Testing
 
 @testable import Gateway
+@testable import Store
 
 @Suite("Apps that the platform does not answer")
 struct SilentAppsTests {

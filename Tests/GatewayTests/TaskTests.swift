@@ -6,6 +6,7 @@ import TestSupport
 import Testing
 
 @testable import Gateway
+@testable import Store
 
 @Suite("Windows become tasks, tasks become answers")
 struct TaskTests {

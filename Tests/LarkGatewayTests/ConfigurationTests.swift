@@ -6,6 +6,7 @@ import Testing
 @testable import Gateway
 @testable import Configuration
 @testable import lark_gateway
+@testable import Store
 
 /// What an installation must name.
 private let fourNames = #""app_id": "cli_1", "app_secret": "s", "workspace": "acme", "agent": "support""#

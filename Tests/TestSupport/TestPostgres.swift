@@ -3,6 +3,7 @@ import Foundation
 import Gateway
 import Postgres
 import struct Synchronization.Atomic
+import Store
 
 /// A private Postgres for the whole test run, started by the first test that needs it and stopped at the process's
 /// exit.

@@ -1,6 +1,7 @@
 import AsyncRuntime
 import Foundation
 import Lark
+import Store
 
 /// Fetches what stood in a group before a message that opened a window, while that window is open. The message itself
 /// is stored and acked long before; what is slow or refused is left out, and not asked for again.

@@ -1,5 +1,6 @@
 import AsyncRuntime
 import Lark
+import Store
 
 /// Shows what runs say of themselves while they work: one card for each, changed in place at most once a second. What
 /// goes wrong here is logged, and changes nothing else.

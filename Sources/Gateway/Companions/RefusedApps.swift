@@ -1,4 +1,5 @@
 import AsyncRuntime
+import Store
 
 /// Apps that lack the permission for something that is done beside a message: not asked again for a while.
 final class RefusedApps: Sendable {

@@ -1,6 +1,7 @@
 import AsyncRuntime
 import Foundation
 import Lark
+import Store
 
 /// Shows under the message that opened a window that the agent is at work, until its answer is there. What goes wrong
 /// here is logged, and changes nothing else.

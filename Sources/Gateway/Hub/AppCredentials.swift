@@ -1,4 +1,5 @@
 import Foundation
+import Store
 
 /// What a connection of an app is made with.
 struct AppCredentials: Sendable, Equatable {

@@ -1,5 +1,6 @@
 import AsyncRuntime
 import Lark
+import Store
 
 /// The API clients of the installations that this replica has connected, for everybody who calls the platform on their
 /// behalf. The hub fills it and empties it.

@@ -1,17 +1,12 @@
 import AsyncRuntime
+import Store
 
 /// What the connections of this replica do, for metrics at once and for the database, where `status` reads it, a little
 /// later.
 final class ConnectionBoard: Sendable {
-    struct Change: Sendable {
-        let lease: Lease
-        let state: ConnectionState
-        let since: ContinuousClock.Instant
-    }
-
     private struct Board {
         var states: [Lease: ConnectionState] = [:]
-        var unwritten: [Lease: Change] = [:]
+        var unwritten: [Lease: ConnectionChange] = [:]
     }
 
     private let board = Mutex(Board())
@@ -28,7 +23,7 @@ final class ConnectionBoard: Sendable {
     func set(_ state: ConnectionState, of lease: Lease) {
         board.withLock { board in
             board.states[lease] = state
-            board.unwritten[lease] = Change(lease: lease, state: state, since: .now)
+            board.unwritten[lease] = ConnectionChange(lease: lease, state: state, since: .now)
             count(board)
         }
         hasChanges.ring()
@@ -72,7 +67,7 @@ final class ConnectionBoard: Sendable {
     }
 
     /// What has changed again meanwhile is newer, and what is not ours any more needs no word.
-    private func putBack(_ changes: [Change]) {
+    private func putBack(_ changes: [ConnectionChange]) {
         board.withLock { board in
             for change in changes where board.unwritten[change.lease] == nil && board.states[change.lease] != nil {
                 board.unwritten[change.lease] = change

@@ -1,4 +1,5 @@
 import AsyncRuntime
+import Store
 
 /// Acquires leases.
 extension Hub {

@@ -1,4 +1,5 @@
 import AsyncRuntime
+import Store
 import WebSocket
 
 /// Owns installations through leases, as many as are this replica's share, and keeps each one that it owns connected.

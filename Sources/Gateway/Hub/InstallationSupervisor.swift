@@ -2,6 +2,7 @@ import AsyncRuntime
 import Curl
 import Foundation
 import Lark
+import Store
 import WebSocket
 
 /// Keeps one installation connected for as long as this replica owns it.

@@ -1,3 +1,5 @@
+import Store
+
 /// The rules of owning installations: what this replica holds, which connections run, and what is to be done next.
 /// Pure: what happened comes in as an event, what to do goes out as actions. `Hub` performs them, and answers each with
 /// the event that its case names; in between anything else may happen.

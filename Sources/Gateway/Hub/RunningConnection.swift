@@ -1,6 +1,7 @@
 import AsyncRuntime
 import Curl
 import Lark
+import Store
 
 /// A connection of an installation that this replica owns, from the moment that it is begun.
 struct RunningConnection: Sendable {

@@ -1,5 +1,6 @@
 import AsyncRuntime
 import Lark
+import Store
 
 /// The first station of what the long connection brings: decodes a delivery, hands a message on to the dispatcher, and
 /// acks the rest at once. Never waits for storage.

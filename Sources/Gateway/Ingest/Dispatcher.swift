@@ -1,6 +1,7 @@
 import AsyncRuntime
 import Lark
 import Postgres
+import Store
 
 /// Takes decoded messages in, has each one's fate committed exactly once and in order, and acks it then.
 ///

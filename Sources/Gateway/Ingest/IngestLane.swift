@@ -1,3 +1,5 @@
+import Store
+
 /// What waits to be stored in one lane, in the order of arrival, with a bound by count and by bytes.
 struct IngestLane {
     struct Item: Sendable {

@@ -1,6 +1,7 @@
 import Foundation
 import Lark
 import Postgres
+import Store
 
 /// The events that the daemon logs; those of a worker are in `Worker`. debug: per frame; info: a decision; warning:
 /// will be retried; error: a person must act, and how. Field names are column names.

@@ -1,3 +1,5 @@
+import Store
+
 /// One structured log event: a stable name and typed fields; never a message body, never a secret.
 package struct LogEvent: Sendable, Equatable {
     package enum Level: String, Sendable, CaseIterable, Comparable {

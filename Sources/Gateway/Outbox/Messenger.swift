@@ -1,6 +1,7 @@
 import AsyncRuntime
 import Foundation
 import Lark
+import Store
 
 /// Turns an outbox row into what Lark gets, and sends it. What a send means for the row is decided here.
 struct Messenger: Sendable {

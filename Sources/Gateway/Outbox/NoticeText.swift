@@ -1,3 +1,5 @@
+import Store
+
 /// Every text that the gateway itself says to people, in its languages, in one place.
 enum NoticeText {
     struct Text: Equatable {

@@ -1,5 +1,6 @@
 import AsyncRuntime
 import Postgres
+import Store
 
 /// Sends what stands in the outbox: in order per receiver, side by side across receivers, at least once, with the row's
 /// id as Lark's idempotency uuid.

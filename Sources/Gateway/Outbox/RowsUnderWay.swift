@@ -1,5 +1,6 @@
 import AsyncRuntime
 import Foundation
+import Store
 
 /// What was taken from the outbox and is not settled yet; each app has its share of it.
 final class RowsUnderWay: Sendable {

@@ -1,4 +1,5 @@
 import AsyncRuntime
+import Store
 
 /// Makes senders wait until the platform's rates allow their messages, and until a platform that does not answer may be
 /// tried again.

@@ -1,4 +1,5 @@
 import AsyncRuntime
+import Store
 
 /// How fast messages may be sent, kept before the platform has to say so. Source: "Send message", frequency limits:
 /// 1,000 a minute and 50 a second for an app, 5 a second to the same person or group, whichever of the bots there

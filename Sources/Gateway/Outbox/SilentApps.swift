@@ -1,3 +1,5 @@
+import Store
+
 /// The apps whose messages the platform does not answer, and when each may try again: a wait that doubles from one
 /// second to a minute while it goes on, ended by the first answer. Pure: time comes from outside.
 struct SilentApps: Sendable {

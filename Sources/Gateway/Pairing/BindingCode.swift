@@ -1,3 +1,5 @@
+import Store
+
 /// A code that a person shows to an administrator, or gets from one. Only its hash is stored.
 package struct BindingCode: Sendable, CustomStringConvertible {
     /// Crockford's base 32: without I, L, O and U. Source: crockford.com/base32.html.

@@ -1,5 +1,6 @@
 import CLibsodium
 import Foundation
+import Store
 
 /// The secret part of a link that pairs one person with one bot, once: 256 random bits from the system.
 package struct PairingLink: Sendable, Equatable {

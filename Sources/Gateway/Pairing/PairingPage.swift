@@ -1,5 +1,6 @@
 import Foundation
 import HTTPServer
+import Store
 
 /// The pairing page as HTML: without scripts, and with nothing that comes from elsewhere.
 enum PairingPage {

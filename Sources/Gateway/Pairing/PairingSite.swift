@@ -1,5 +1,6 @@
 import AsyncRuntime
 import HTTPServer
+import Store
 
 /// Answers the requests for pairing pages: a page per link, which the prompt of a stranger carries.
 final class PairingSite: Sendable {

@@ -1,3 +1,5 @@
+import Store
+
 /// What the pairing page says, in its languages, in one place. Plain text.
 struct PairingText: Sendable, Equatable {
     let title: String

@@ -1,3 +1,5 @@
+import Store
+
 /// What the pairing page shows.
 enum PairingView: Sendable, Equatable {
     /// Asks for an invitation's code.

@@ -1,4 +1,5 @@
 import AsyncRuntime
+import Store
 
 /// Turns bursts of messages into one flush per session: a silence window each, one alarm for the earliest.
 ///

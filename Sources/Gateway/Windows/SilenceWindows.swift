@@ -1,3 +1,5 @@
+import Store
+
 /// The open windows of all sessions: which is due next, and what closes when. Pure: time comes in with each call.
 ///
 /// A window closes `silence` after its last message and at most `maxWait` after its first. One heap entry per window:

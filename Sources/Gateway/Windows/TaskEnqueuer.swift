@@ -1,4 +1,5 @@
 import AsyncRuntime
+import Store
 
 /// Closes windows: one statement turns all that are due into queued tasks, or into notices where no run can happen.
 package struct TaskEnqueuer: Sendable {

@@ -1,5 +1,6 @@
 import Configuration
 import Gateway
+import Store
 
 /// `agent ...`: who answers. What waits for an agent is looked at anew when it changes.
 enum AgentCommand {

@@ -5,6 +5,7 @@ import Foundation
 import Gateway
 import Lark
 import Postgres
+import Store
 
 /// `check`: is everything right, without changing anything?
 enum CheckCommand {

@@ -2,6 +2,7 @@ import Configuration
 import Foundation
 import Gateway
 import Postgres
+import Store
 
 /// `installation ...`: bots, from another process than the gateway's, which hears of it at once.
 enum InstallationCommand {

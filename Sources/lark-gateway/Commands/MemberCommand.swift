@@ -1,5 +1,6 @@
 import Configuration
 import Gateway
+import Store
 
 /// `member ...`: who may talk to the bots.
 enum MemberCommand {

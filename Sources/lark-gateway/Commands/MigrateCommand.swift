@@ -2,6 +2,7 @@ import Configuration
 import AsyncRuntime
 import Gateway
 import Postgres
+import Store
 
 /// `migrate`: brings the schema up to date.
 enum MigrateCommand {

@@ -1,6 +1,7 @@
 import Configuration
 import Foundation
 import Gateway
+import Store
 
 /// `outbox ...`: what was not sent, and what becomes of it. Never what it says.
 enum OutboxCommand {

@@ -2,6 +2,7 @@ import Configuration
 import AsyncRuntime
 import Gateway
 import Postgres
+import Store
 
 /// `status`: what stands in the database.
 enum StatusCommand {

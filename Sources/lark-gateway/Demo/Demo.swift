@@ -4,6 +4,7 @@ import Gateway
 import Lark
 import LarkSimulator
 import Postgres
+import Store
 import Worker
 
 /// The whole way of a burst on real parts: a private Postgres in a temporary folder, a simulated Lark on loopback, the

@@ -3,6 +3,7 @@ import AsyncRuntime
 import Foundation
 import Gateway
 import Postgres
+import Store
 
 /// The server that a configuration means: its own, or a private one.
 enum Database {

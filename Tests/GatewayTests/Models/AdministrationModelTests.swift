@@ -5,6 +5,7 @@ import TestSupport
 import Testing
 
 @testable import Gateway
+@testable import Store
 
 /// Configuration files and commands in any order: who is whose, and what each may change.
 @Suite("Models: the file and the commands")

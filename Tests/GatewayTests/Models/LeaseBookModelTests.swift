@@ -3,6 +3,7 @@ import Lark
 import Testing
 
 @testable import Gateway
+@testable import Store
 
 /// The book in a world where whatever it asks for takes its time, fails, or comes too late.
 @Suite("Models: the lease book")

@@ -6,6 +6,7 @@ import TestSupport
 import Testing
 
 @testable import Gateway
+@testable import Store
 
 /// Replicas that come, look, renew, hand over, stop and die in any order, against the real statements.
 @Suite("Models: leases of many replicas")

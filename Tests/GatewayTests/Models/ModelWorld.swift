@@ -5,6 +5,7 @@ import Postgres
 import TestSupport
 
 @testable import Gateway
+@testable import Store
 
 /// One database for a whole model test; each seed has a workspace, an agent and an installation of its own in it.
 struct ModelWorld: Sendable {

@@ -3,6 +3,7 @@ import TestSupport
 import Testing
 
 @testable import Gateway
+@testable import Store
 
 @Suite("Models: silence windows")
 struct SilenceWindowsModelTests {

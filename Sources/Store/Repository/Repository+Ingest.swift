@@ -7,7 +7,7 @@ package struct IngestRow: Sendable {
     package let lease: Lease
     package var message: InboundMessage
     /// What it says to the gateway itself.
-    let command: ChatCommand?
+    package let command: ChatCommand?
 
     package init(lease: Lease, message: InboundMessage) {
         self.lease = lease
@@ -16,12 +16,12 @@ package struct IngestRow: Sendable {
     }
 
     /// What an agent reads of it, or would.
-    var content: String {
+    package var content: String {
         if case .new(let text) = command { text } else { message.content }
     }
 
     /// Roughly what it holds in memory.
-    var cost: Int { message.content.utf8.count + 512 }
+    package var cost: Int { message.content.utf8.count + 512 }
 }
 
 /// What was decided about a message, as `gateway.ingest_messages` decides it.

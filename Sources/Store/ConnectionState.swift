@@ -1,5 +1,5 @@
 /// What the connection of an owned installation does.
-enum ConnectionState: Sendable, Equatable {
+package enum ConnectionState: Sendable, Equatable {
     case connecting
     case connected
     case backingOff(reason: String, retryAt: ContinuousClock.Instant)
@@ -9,12 +9,12 @@ enum ConnectionState: Sendable, Equatable {
     case draining
 
     /// As in `gateway.installation.connection_state`, and in the metric's label.
-    enum Name: String, CaseIterable, Sendable {
+    package enum Name: String, CaseIterable, Sendable {
         case connecting, connected, draining, refused
         case backingOff = "backing_off"
     }
 
-    var kind: Name {
+    package var kind: Name {
         switch self {
         case .connecting: .connecting
         case .connected: .connected
@@ -24,19 +24,32 @@ enum ConnectionState: Sendable, Equatable {
         }
     }
 
-    var name: String { kind.rawValue }
+    package var name: String { kind.rawValue }
 
-    var reason: String? {
+    package var reason: String? {
         switch self {
         case .backingOff(let reason, _), .refused(let reason, _): reason
         case .connecting, .connected, .draining: nil
         }
     }
 
-    var retryAt: ContinuousClock.Instant? {
+    package var retryAt: ContinuousClock.Instant? {
         switch self {
         case .backingOff(_, let instant), .refused(_, let instant): instant
         case .connecting, .connected, .draining: nil
         }
+    }
+}
+
+/// What has become of a connection, for `Repository.record`.
+package struct ConnectionChange: Sendable {
+    package let lease: Lease
+    package let state: ConnectionState
+    package let since: ContinuousClock.Instant
+
+    package init(lease: Lease, state: ConnectionState, since: ContinuousClock.Instant) {
+        self.lease = lease
+        self.state = state
+        self.since = since
     }
 }

@@ -1,20 +1,20 @@
 import Postgres
 
 /// A sign under a message that the agent is at work.
-struct TypingSign: Sendable {
-    let session: SessionKey
-    let position: Int64
-    let messageID: String
+package struct TypingSign: Sendable {
+    package let session: SessionKey
+    package let position: Int64
+    package let messageID: String
     /// nil: it was asked for, and nobody heard the answer.
-    let reactionID: String?
+    package let reactionID: String?
     /// To take it away, this one included.
-    let attempts: Int
+    package let attempts: Int
 }
 
 extension Repository {
     /// Remembers a sign that is about to be put under a message.
     /// - Returns: nil where there is to be none: the agent is away, or the lease is another's.
-    func beginTyping(
+    package func beginTyping(
         under message: String, of session: SessionKey, at position: Int64, under lease: Lease
     ) async throws -> TypingSign? {
         let rows = try await run(
@@ -29,7 +29,7 @@ extension Repository {
 
     /// Takes signs that are over.
     /// - Parameter session: nil: of every session of the holder's installations.
-    func takeTyping(holder: String, limit: Int, of session: SessionKey? = nil) async throws -> [TypingSign] {
+    package func takeTyping(holder: String, limit: Int, of session: SessionKey? = nil) async throws -> [TypingSign] {
         try await run(
             SQL.takeTyping,
             [
@@ -45,15 +45,15 @@ extension Repository {
         }
     }
 
-    func keep(_ sign: TypingSign, reactionID: String) async throws {
+    package func keep(_ sign: TypingSign, reactionID: String) async throws {
         try await run(SQL.keepTyping, Self.key(sign) + [.text(reactionID)])
     }
 
-    func end(_ sign: TypingSign) async throws {
+    package func end(_ sign: TypingSign) async throws {
         try await run(SQL.endTyping, Self.key(sign))
     }
 
-    func countTyping(holder: String) async throws -> Int {
+    package func countTyping(holder: String) async throws -> Int {
         try await run(SQL.countTyping, [.text(holder)]).first?.value("signs") ?? 0
     }
 

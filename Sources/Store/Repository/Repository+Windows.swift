@@ -18,7 +18,7 @@ package enum FlushOutcome: Sendable, Equatable {
 
     /// As `gateway.flush_windows` writes it, and in the metric's label. `gone` is what it has no row for. Where the
     /// agent can't run it is the notice's name as well.
-    enum Name: String, CaseIterable, Sendable {
+    package enum Name: String, CaseIterable, Sendable {
         case queued
         case agentOffline = "agent_offline"
         case agentArchived = "agent_archived"
@@ -27,7 +27,7 @@ package enum FlushOutcome: Sendable, Equatable {
         case busy, fenced, gone
     }
 
-    var kind: Name {
+    package var kind: Name {
         switch self {
         case .queued: .queued
         case .agentOffline: .agentOffline
@@ -40,14 +40,14 @@ package enum FlushOutcome: Sendable, Equatable {
         }
     }
 
-    var name: String { kind.rawValue }
+    package var name: String { kind.rawValue }
 }
 
 /// An open window, as it is read back after a start or a takeover.
-struct StoredWindow: Sendable {
-    let session: SessionKey
-    let openFor: Duration
-    let dueIn: Duration
+package struct StoredWindow: Sendable {
+    package let session: SessionKey
+    package let openFor: Duration
+    package let dueIn: Duration
 }
 
 extension Repository {
@@ -83,7 +83,9 @@ extension Repository {
         return outcomes
     }
 
-    func loadWindows(of installations: [InstallationID], overdueOnly: Bool = false) async throws -> [StoredWindow] {
+    package func loadWindows(of installations: [InstallationID], overdueOnly: Bool = false) async throws
+        -> [StoredWindow]
+    {
         try await run(
             overdueOnly ? SQL.loadOverdueWindows : SQL.loadWindows,
             [

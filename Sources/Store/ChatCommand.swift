@@ -30,9 +30,9 @@ package enum ChatCommand: Sendable, Equatable {
     }
 
     /// As in `gateway.chat_message.command`.
-    enum Name: String, CaseIterable { case issue, new, help, status }
+    package enum Name: String, CaseIterable { case issue, new, help, status }
 
-    var kind: Name {
+    package var kind: Name {
         switch self {
         case .issue: .issue
         case .new: .new
@@ -41,7 +41,7 @@ package enum ChatCommand: Sendable, Equatable {
         }
     }
 
-    var name: String { kind.rawValue }
+    package var name: String { kind.rawValue }
 
     private static func isSpace(_ scalar: Unicode.Scalar) -> Bool { scalar.properties.isWhitespace }
 

@@ -3,17 +3,17 @@ import Lark
 import Postgres
 
 /// What a run says of itself, taken for showing it.
-struct ProgressRow: Sendable {
-    let installation: InstallationID
-    let taskID: Int64
-    let version: Int64
-    let text: String
+package struct ProgressRow: Sendable {
+    package let installation: InstallationID
+    package let taskID: Int64
+    package let version: Int64
+    package let text: String
     /// The card that is there; nil: none yet.
-    let messageID: String?
-    let attempts: Int
-    let agent: String
-    let chatID: String
-    let receiver: OpenAPIClient.Receiver
+    package let messageID: String?
+    package let attempts: Int
+    package let agent: String
+    package let chatID: String
+    package let receiver: OpenAPIClient.Receiver
 }
 
 extension Repository {
@@ -23,7 +23,7 @@ extension Repository {
         try await run(SQL.reportProgress, [.int(id), .text(worker), .text(text)])
     }
 
-    func takeProgress(holder: String, limit: Int) async throws -> [ProgressRow] {
+    package func takeProgress(holder: String, limit: Int) async throws -> [ProgressRow] {
         try await run(SQL.takeProgress, [.text(holder), .int(Int64(limit))]).map { row in
             let chatID: String = try row.value("chat_id")
             let replyTo: String? = try row.optional("reply_to")
@@ -37,12 +37,12 @@ extension Repository {
         }
     }
 
-    func settle(_ row: ProgressRow, messageID: String) async throws {
+    package func settle(_ row: ProgressRow, messageID: String) async throws {
         try await run(SQL.settleProgress, Self.key(row) + [.text(messageID), .interval(nil)])
     }
 
     /// - Parameter wait: nil: for ever.
-    func postpone(_ row: ProgressRow, for wait: Duration?) async throws {
+    package func postpone(_ row: ProgressRow, for wait: Duration?) async throws {
         try await run(SQL.settleProgress, Self.key(row) + [.text(nil), .interval(wait)])
     }
 

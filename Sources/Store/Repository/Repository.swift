@@ -6,10 +6,10 @@ import Postgres
 package struct Repository: Sendable {
     package let pool: Pool
     /// When windows close, for the statements that open and close them.
-    let batching: Batching
+    package let batching: Batching
 
     /// For what nobody waits for in person.
-    static let patience: Duration = .seconds(10)
+    package static let patience: Duration = .seconds(10)
 
     package init(pool: Pool, batching: Batching = Batching()) {
         self.pool = pool
@@ -17,7 +17,8 @@ package struct Repository: Sendable {
     }
 
     @discardableResult
-    func run(_ statement: Statement, _ values: [PostgresValue], within patience: Duration = patience) async throws
+    package func run(_ statement: Statement, _ values: [PostgresValue], within patience: Duration = patience)
+        async throws
         -> Rows
     {
         try await pool.query(statement, values, deadline: .after(patience))

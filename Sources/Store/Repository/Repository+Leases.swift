@@ -3,27 +3,27 @@ import Lark
 import Postgres
 
 /// What this replica needs to connect an installation that it owns.
-struct InstallationRow: Sendable, Equatable {
-    let lease: Lease
-    let appID: String
+package struct InstallationRow: Sendable, Equatable {
+    package let lease: Lease
+    package let appID: String
     /// Grows with every change that the connection has to know of.
-    let revision: Int64
-    let domain: String
-    let sealedSecret: [UInt8]?
-    let sealedKeyID: String?
-    let bot: BotIdentity
+    package let revision: Int64
+    package let domain: String
+    package let sealedSecret: [UInt8]?
+    package let sealedKeyID: String?
+    package let bot: BotIdentity
 }
 
 /// A lease that this replica still owns.
-struct HeldLease: Sendable {
-    let lease: Lease
-    let revision: Int64
+package struct HeldLease: Sendable {
+    package let lease: Lease
+    package let revision: Int64
     /// A replica that lives and has less than its share asks for it.
-    let isWanted: Bool
+    package let isWanted: Bool
 }
 
 extension Repository {
-    func leaseHolders() async throws -> [String] {
+    package func leaseHolders() async throws -> [String] {
         try await run(SQL.listLeaseHolders, []).map { try $0.value("lease_holder") }
     }
 
@@ -31,7 +31,7 @@ extension Repository {
     /// it.
     /// - Parameter grace: what nobody took for so long is taken beyond the share.
     /// - Parameter used: what the holder has already.
-    func takeLeases(
+    package func takeLeases(
         holder: String, deadHolders: [String], appIDs: [String], keyIDs: [String] = [], used: [InstallationID] = [],
         ttl: Duration, grace: Duration
     ) async throws -> [InstallationRow] {
@@ -44,12 +44,12 @@ extension Repository {
         ).map(Self.installationRow)
     }
 
-    func loadInstallations(_ ids: [InstallationID]) async throws -> [InstallationRow] {
+    package func loadInstallations(_ ids: [InstallationID]) async throws -> [InstallationRow] {
         try await run(SQL.loadInstallations, [.intArray(ids.map(\.rawValue))]).map(Self.installationRow)
     }
 
     /// - Returns: active installations that nobody with these apps and keys can connect, and the key of each.
-    func lockedSecrets(appIDs: [String], keyIDs: [String]) async throws -> [(appID: String, keyID: String)] {
+    package func lockedSecrets(appIDs: [String], keyIDs: [String]) async throws -> [(appID: String, keyID: String)] {
         try await run(SQL.listLockedSecrets, [.textArray(appIDs), .textArray(keyIDs)]).map {
             (try $0.value("app_id"), try $0.value("sealed_key_id"))
         }
@@ -57,28 +57,28 @@ extension Repository {
 
     /// Renews them all.
     /// - Returns: what the holder still owns.
-    func holdLeases(holder: String, ttl: Duration, within patience: Duration) async throws -> [HeldLease] {
+    package func holdLeases(holder: String, ttl: Duration, within patience: Duration) async throws -> [HeldLease] {
         try await run(SQL.holdLeases, [.text(holder), .interval(ttl)], within: patience).map(Self.heldLease)
     }
 
     /// - Returns: what the holder owns now; nothing is renewed.
-    func checkLeases(holder: String) async throws -> [HeldLease] {
+    package func checkLeases(holder: String) async throws -> [HeldLease] {
         try await run(SQL.checkLeases, [.text(holder)]).map(Self.heldLease)
     }
 
     /// - Returns: false when it was not the holder's any more.
     @discardableResult
-    func releaseLease(_ lease: Lease, holder: String) async throws -> Bool {
+    package func releaseLease(_ lease: Lease, holder: String) async throws -> Bool {
         let rows = try await run(
             SQL.releaseLease, [.int(lease.installation.rawValue), .int(lease.generation), .text(holder)])
         return try rows.first?.value("is_released") ?? false
     }
 
-    func releaseLeases(holder: String) async throws {
+    package func releaseLeases(holder: String) async throws {
         try await run(SQL.releaseLeases, [.text(holder)], within: .seconds(3))
     }
 
-    func record(_ changes: [ConnectionBoard.Change], now: ContinuousClock.Instant) async throws {
+    package func record(_ changes: [ConnectionChange], now: ContinuousClock.Instant) async throws {
         try await run(
             SQL.recordConnections,
             [
@@ -89,7 +89,7 @@ extension Repository {
             ])
     }
 
-    func saveBotIdentity(_ bot: BotIdentity, of installation: InstallationID) async throws {
+    package func saveBotIdentity(_ bot: BotIdentity, of installation: InstallationID) async throws {
         try await run(
             SQL.saveBotIdentity, [.int(installation.rawValue), .text(bot.openID), .text(bot.unionID)])
     }

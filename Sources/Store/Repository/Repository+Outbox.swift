@@ -4,23 +4,23 @@ import Lark
 import Postgres
 
 /// Something to be sent to Lark, taken for sending.
-struct OutboxRow: Sendable {
-    let lease: Lease
+package struct OutboxRow: Sendable {
+    package let lease: Lease
     /// Whose answer it is.
-    let session: SessionKey?
+    package let session: SessionKey?
     /// Lark's idempotency uuid.
-    let id: UUID
+    package let id: UUID
     /// `reply`, `notice`, `prompt`, or what only a newer version knows.
-    let kind: String
-    let receiver: OpenAPIClient.Receiver
+    package let kind: String
+    package let receiver: OpenAPIClient.Receiver
     /// Where it goes when the message that it answers is gone; nil where it answers none.
-    let chatID: String?
+    package let chatID: String?
     /// JSON.
-    let payload: String
+    package let payload: String
     /// This one included.
-    let attempts: Int
-    let locale: String
-    let agent: String
+    package let attempts: Int
+    package let locale: String
+    package let agent: String
 }
 
 /// One line of `outbox list`. Never what it says.
@@ -36,16 +36,16 @@ package struct OutboxEntry: Sendable {
     package let lastError: String?
 }
 
-struct OutboxDepth: Sendable, Equatable {
-    let waiting: Int
+package struct OutboxDepth: Sendable, Equatable {
+    package let waiting: Int
     /// How long the oldest has waited.
-    let oldest: Duration
-    let dead: Int
+    package let oldest: Duration
+    package let dead: Int
 }
 
 extension Repository {
     /// - Parameter held: nothing of these.
-    func takeOutbox(
+    package func takeOutbox(
         holder: String, limit: Int, visibility: Duration, held: [InstallationID] = []
     ) async throws -> [OutboxRow] {
         try await run(
@@ -71,11 +71,11 @@ extension Repository {
 
     /// After a call of `takeOutbox` that got no answer: what it took is to be taken again.
     /// - Parameter known: what we do hold.
-    func returnOutbox(holder: String, except known: [UUID]) async throws {
+    package func returnOutbox(holder: String, except known: [UUID]) async throws {
         try await run(SQL.returnOutbox, [.text(holder), .uuidArray(known)])
     }
 
-    enum Settlement: Sendable, Equatable {
+    package enum Settlement: Sendable, Equatable {
         case sent(larkMessageID: String)
         case retry(in: Duration, error: String)
         /// Not tried: it was no attempt.
@@ -85,7 +85,7 @@ extension Repository {
         case dead(error: String, told: String?)
     }
 
-    func settle(_ row: OutboxRow, _ settlement: Settlement) async throws {
+    package func settle(_ row: OutboxRow, _ settlement: Settlement) async throws {
         let key: [PostgresValue] = [
             .int(row.lease.installation.rawValue), .int(row.lease.generation), .uuid(row.id),
         ]
@@ -103,7 +103,7 @@ extension Repository {
 
     /// The newest messages of people in a session, the newest first: what an answer may stand under.
     /// - Parameter message: left out.
-    func messages(of session: SessionKey, except message: String, limit: Int) async throws -> [String] {
+    package func messages(of session: SessionKey, except message: String, limit: Int) async throws -> [String] {
         try await run(
             SQL.listTopicMessages,
             [.int(session.installation.rawValue), .int(session.session), .text(message), .int(Int64(limit))]
@@ -111,7 +111,7 @@ extension Repository {
     }
 
     /// What the installations' outboxes hold.
-    func measureOutbox(of installations: [InstallationID]) async throws -> OutboxDepth {
+    package func measureOutbox(of installations: [InstallationID]) async throws -> OutboxDepth {
         let rows = try await run(SQL.measureOutbox, [.intArray(installations.map(\.rawValue))])
         guard let row = rows.first else { throw PostgresError.unexpectedResult("measure_outbox: no row") }
         return OutboxDepth(

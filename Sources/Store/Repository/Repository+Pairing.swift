@@ -10,7 +10,7 @@ package enum ApprovalOutcome: Sendable, Equatable {
 }
 
 /// How an attempt to redeem a link ended; see gateway.redeem_link.
-enum RedeemOutcome: String, Sendable {
+package enum RedeemOutcome: String, Sendable {
     case bound
     case alreadyBound = "already_bound"
     case unknown, used, expired, blocked, revoked
@@ -24,7 +24,7 @@ enum RedeemOutcome: String, Sendable {
 /// How people become members. Codes and links are known by their hashes alone.
 extension Repository {
     /// - Parameter link: nil: the prompt has a code alone.
-    func makeBindingToken(
+    package func makeBindingToken(
         code: SecretHash, link: SecretHash?, openID: String, installation: InstallationID
     ) async throws {
         try await run(
@@ -60,7 +60,7 @@ extension Repository {
         return try rows.first?.value("is_invited") ?? false
     }
 
-    func findLink(_ link: SecretHash) async throws -> PairingLinkState? {
+    package func findLink(_ link: SecretHash) async throws -> PairingLinkState? {
         let rows = try await run(SQL.findLink, [.bytes(link.bytes)])
         return try rows.first.map { row in
             let state: String = try row.value("state")
@@ -76,7 +76,7 @@ extension Repository {
     }
 
     /// The invitations to the workspace of the link, also those that are used or over.
-    func invitations(for link: SecretHash) async throws -> [(id: Int64, code: SecretHash)] {
+    package func invitations(for link: SecretHash) async throws -> [(id: Int64, code: SecretHash)] {
         try await run(SQL.listInvitations, [.bytes(link.bytes)]).compactMap { row in
             guard let code = SecretHash(stored: try row.value("code_sha256")) else { return nil }
             return (try row.value("invitation"), code)
@@ -84,7 +84,7 @@ extension Repository {
     }
 
     /// - Parameter invitation: nil: the code that was given is nobody's.
-    func redeemLink(_ link: SecretHash, invitation: Int64?) async throws -> RedeemOutcome {
+    package func redeemLink(_ link: SecretHash, invitation: Int64?) async throws -> RedeemOutcome {
         let rows = try await run(SQL.redeemLink, [.bytes(link.bytes), .int(invitation)])
         let text: String? = try rows.first?.value("outcome")
         guard let outcome = text.flatMap(RedeemOutcome.init) else {

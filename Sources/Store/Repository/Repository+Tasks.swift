@@ -53,7 +53,7 @@ extension Repository {
     }
 
     /// - Parameter context: JSON; what stood in the group before the message at this position.
-    func put(_ context: String, of session: SessionKey, at position: Int64, under lease: Lease) async throws {
+    package func put(_ context: String, of session: SessionKey, at position: Int64, under lease: Lease) async throws {
         try await run(
             SQL.putContext,
             [
@@ -62,7 +62,7 @@ extension Repository {
             ])
     }
 
-    func expireClaims() async throws -> Int {
+    package func expireClaims() async throws -> Int {
         try await run(SQL.expireClaims, []).first.map { try $0.value("expired") } ?? 0
     }
 }
