@@ -41,7 +41,8 @@ package final class HTTPExchange: Sendable {
     private static let maxBodyBytes = 16 << 20
 
     /// - Parameter timeout: of a request as a whole, its wait for its turn included.
-    /// - Parameter observe: told of each request that had its turn and was not cancelled.
+    /// - Parameter observe: told of each request that was answered, and of those that were not, though they had at least
+    ///   half of `timeout` after their turn came, and were not cancelled.
     package init(
         settings: NetworkSettings = NetworkSettings(), timeout: Duration = .seconds(10),
         observe: @escaping @Sendable (Outcome) -> Void = { _ in }
@@ -73,12 +74,16 @@ package final class HTTPExchange: Sendable {
             operation: "waiting for a turn to reach \(url.host ?? "?")"
         ) {
             let began = ContinuousClock.now
+            // A request whose turn came late can run out of time though the domain answers: that says nothing of it.
+            let hasFairTime = began.duration(to: deadline.instant) * 2 >= timeout
             do {
                 let answer = try await self.perform(request, until: deadline)
                 observe(Outcome(domain: domain, began: began, failure: nil))
                 return answer
             } catch {
-                if !(error is CancellationError) { observe(Outcome(domain: domain, began: began, failure: error)) }
+                if !(error is CancellationError), hasFairTime {
+                    observe(Outcome(domain: domain, began: began, failure: error))
+                }
                 throw error
             }
         }

@@ -88,13 +88,15 @@ struct HTTPExchangeTests {
         await good.stop()
     }
 
-    @Test("the wait for a turn counts: a request is over when its time is")
+    @Test(
+        "the wait for a turn counts: a request is over when its time is, and one whose turn came late blames no server")
     func waitCounts() async throws {
         let silent = try RawServer { peer in
             _ = peer.readHead()
             while !peer.read().isEmpty {}
         }
-        let exchange = HTTPExchange(timeout: .seconds(1))
+        let blamed = Recorder<HTTPExchange.Outcome>()
+        let exchange = HTTPExchange(timeout: .seconds(1)) { blamed.record($0) }
         let silentURL = try url(silent.port)
         let words = await withTaskGroup(of: String.self) { group in
             for _ in 0..<60 {
@@ -112,6 +114,7 @@ struct HTTPExchangeTests {
         #expect(words.values.reduce(0, +) == 60)
         #expect(words.keys.allSatisfy { $0.hasSuffix("127.0.0.1: no answer in time") }, "\(words)")
         #expect(words["waiting for a turn to reach 127.0.0.1: no answer in time"] ?? 0 > 0, "\(words)")
+        #expect((1...8).contains(blamed.all.count), "those that went first")
     }
 
     @Test("R6: of a name's addresses the first is silent: it is named, and the next request goes to another")
