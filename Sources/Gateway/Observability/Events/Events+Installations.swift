@@ -1,0 +1,111 @@
+import Lark
+import Store
+
+/// Installations: configuration, secrets, leases, bots.
+extension LogEvent {
+    package static func configurationReloaded(installations: Int, keysForRestart: [String]) -> Self {
+        Self(
+            keysForRestart.isEmpty ? .info : .warning, "configuration.reloaded",
+            [
+                ("installations", .count(installations)),
+                ("needs_restart", keysForRestart.isEmpty ? nil : .text(keysForRestart.joined(separator: " "))),
+            ])
+    }
+
+    package static func configurationRefused(_ error: any Error) -> Self {
+        Self(
+            .error, "configuration.refused",
+            [
+                ("error", .text("\(error)")),
+                ("hint", .text("everything goes on as before; correct the file, and reload")),
+            ])
+    }
+
+    /// What the configuration file changed in the database.
+    static func configurationApplied(_ change: ConfigurationChange) -> Self {
+        let staysRevoked = change.change == "stays_revoked"
+        return Self(
+            staysRevoked || change.change == "revoked" ? .warning : .info, "\(change.kind).\(change.change)",
+            [
+                (change.kind == "agent" ? "agent" : "app_id", .text(change.name)),
+                (
+                    "hint",
+                    staysRevoked
+                        ? .text("a command revoked it: lark-gateway installation restore, or take it out of the file")
+                        : nil
+                ),
+            ])
+    }
+
+    /// Nobody here can connect it.
+    static func secretLocked(appID: String, reason: String) -> Self {
+        Self(
+            .error, "installation.secret_locked",
+            [
+                ("app_id", .text(appID)), ("reason", .text(reason)),
+                ("hint", .text("give the key in sealing.key or sealing.previous, or set the secret anew")),
+            ])
+    }
+
+    static func credentialsChanged(appID: String) -> Self {
+        Self(.info, "installation.credentials_changed", [("app_id", .text(appID))])
+    }
+
+    static func leaseAcquired(_ lease: Lease, appID: String) -> Self {
+        Self(.info, "lease.acquired", leaseFields(lease, appID))
+    }
+
+    static func leaseLost(_ lease: Lease, appID: String, reason: String) -> Self {
+        Self(.warning, "lease.lost", leaseFields(lease, appID) + [("reason", .text(reason))])
+    }
+
+    static func leaseHandedOver(_ lease: Lease, appID: String) -> Self {
+        Self(.info, "lease.handed_over", leaseFields(lease, appID))
+    }
+
+    static func leaseHeldElsewhere(appIDs: [String]) -> Self {
+        Self(.info, "lease.held_elsewhere", [("app_ids", .text(appIDs.joined(separator: " ")))])
+    }
+
+    private static func leaseFields(_ lease: Lease, _ appID: String) -> [(key: String, value: Value?)] {
+        [
+            ("app_id", .text(appID)), ("installation_id", .installation(lease.installation)),
+            ("lease_generation", .integer(lease.generation)),
+        ]
+    }
+
+    static func botIdentityUnknown(appID: String, _ error: any Error, isKnown: Bool) -> Self {
+        // A refused token has an error of its own (`installation.refused`).
+        let needsPerson = (error as? OpenAPIError).map { $0.call == "bot_info" && $0.remedy == .giveUp } ?? false
+        let hint =
+            if isKnown {
+                "what is known of the bot is used until this works"
+            } else if needsPerson {
+                "turn on the bot ability, and what the error names, in the developer console and publish; until then group messages that mention somebody are acked 500"
+            } else {
+                "group messages that mention somebody are acked 500, and come again, until this works"
+            }
+        return Self(
+            needsPerson ? .error : .warning, "bot_identity.unknown",
+            [("app_id", .text(appID)), ("error", .text("\(error)")), ("hint", .text(hint))])
+    }
+
+    static func messageDeferred(appID: String) -> Self {
+        Self(
+            .warning, "message.deferred",
+            [
+                ("app_id", .text(appID)),
+                ("reason", .text("it mentions somebody, and who the bot is is not known yet")),
+                ("hint", .text("acked 500: the platform delivers it again; see bot_identity.unknown")),
+            ])
+    }
+
+    static func botIdentified(appID: String, _ bot: BotIdentity) -> Self {
+        Self(
+            .info, "bot_identity.found",
+            [
+                ("app_id", .text(appID)), ("bot_open_id", bot.openID.map { .text($0) }),
+                ("bot_union_id", bot.unionID.map { .text($0) }),
+            ])
+    }
+}
