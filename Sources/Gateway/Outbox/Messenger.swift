@@ -23,6 +23,8 @@ struct Messenger: Sendable {
     /// - Throws: `CancellationError` alone.
     func send(_ row: OutboxRow) async throws -> Repository.Settlement {
         guard let app = apps.client(of: row.lease.installation) else {
+            // The rows of this bot stay where they are until then.
+            pacer.hold(row.lease.installation, for: Self.connectWait)
             return .returned(for: Self.connectWait, reason: "the installation is not connected here")
         }
         do {
