@@ -32,7 +32,7 @@ package struct Statement: Sendable {
     }
 
     private static func arguments(_ count: Int, _ casts: [Int: String]) -> String {
-        (1...max(count, 1)).prefix(count).map { number in "$\(number)" + (casts[number].map { "::" + $0 } ?? "") }
+        (0..<count).map { index in "$\(index + 1)" + (casts[index + 1].map { "::" + $0 } ?? "") }
             .joined(separator: ", ")
     }
 }

@@ -8,7 +8,7 @@ struct MigrationTests {
     private let deadline = Deadline.after(.seconds(30))
 
     private func migrator(
-        _ migrations: [Migration], tables: [String] = [], folded: [FoldedMigration] = [],
+        _ migrations: [Migration], tables: [Statement] = [], folded: [RecordedMigration] = [],
         definitions: [Definition] = [], revision: Int = 1
     ) -> Migrator {
         Migrator(
@@ -61,9 +61,10 @@ struct MigrationTests {
 
     @Test("a new database gets the current tables, an older one what it lacks, and both have the same record")
     func tables() async throws {
-        let folded = FoldedMigration(1, "one", 11)
+        let folded = RecordedMigration(1, "one", 11)
         let two = Migration(number: 2, name: "two", sql: "ALTER TABLE app.a ADD y int")
-        let migrator = migrator([two], tables: ["CREATE TABLE app.a (x int, y int)"], folded: [folded])
+        let migrator = migrator(
+            [two], tables: [Statement(name: "tables", sql: "CREATE TABLE app.a (x int, y int)")], folded: [folded])
         var columns: [[String]] = []
         var records: [[String]] = []
         for isNew in [true, false] {
@@ -99,7 +100,7 @@ struct MigrationTests {
         let one = Migration(number: 1, name: "one", sql: "CREATE TABLE app.a (x int)")
         try await migrator([one]).apply(to: pool, deadline: deadline)
         let folded = [
-            FoldedMigration(1, "one", Definition(name: "", sql: one.sql).checksum), FoldedMigration(2, "two", 22),
+            RecordedMigration(1, "one", Definition(name: "", sql: one.sql).checksum), RecordedMigration(2, "two", 22),
         ]
         let newer = migrator([Migration(number: 3, name: "three", sql: "SELECT 1")], folded: folded)
         await #expect(throws: MigrationError.tooOld(number: 1, baseline: 2)) {

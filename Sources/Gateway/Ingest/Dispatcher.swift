@@ -32,7 +32,7 @@ package actor Dispatcher {
     private let fenced: @Sendable (Lease) -> Void
     private let logger: Logger
     private let metrics: Metrics
-    private var lanes: [IngestLane]
+    private var lanes: [DispatcherLane]
     private var isOverloaded = false
     /// Messages acked 500 since the database failed.
     private var failures = 0
@@ -53,7 +53,7 @@ package actor Dispatcher {
         self.fenced = fenced
         self.logger = logger
         self.metrics = metrics
-        lanes = Array(repeating: IngestLane(), count: max(1, limits.lanes))
+        lanes = Array(repeating: DispatcherLane(), count: max(1, limits.lanes))
     }
 
     /// Puts a message behind those of its chat that came before; returns at once.
@@ -71,7 +71,7 @@ package actor Dispatcher {
             return await acknowledge(.failed)
         }
         let index = Self.lane(of: message, under: lease, count: lanes.count)
-        lanes[index].append(IngestLane.Item(row: row, acknowledge: acknowledge))
+        lanes[index].append(DispatcherLane.Item(row: row, acknowledge: acknowledge))
         metrics.set(.ingestWaiting, to: waiting + 1)
         guard !lanes[index].isRunning else { return }
         lanes[index].isRunning = true
@@ -113,7 +113,7 @@ package actor Dispatcher {
         if waiting < limits.maxWaiting / 2 { isOverloaded = false }
     }
 
-    private func settle(_ batch: [IngestLane.Item], _ outcomes: [Decision], took: Duration) async {
+    private func settle(_ batch: [DispatcherLane.Item], _ outcomes: [Decision], took: Duration) async {
         let errors = outcomes.compactMap { if case .failed(let error) = $0 { error } else { nil } }
         if let error = errors.first {
             // Once per outage: what failed comes again, and fails again.

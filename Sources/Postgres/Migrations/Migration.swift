@@ -17,8 +17,8 @@ package struct Migration: Sendable {
     var checksum: Int64 { textChecksum(sql) }
 }
 
-/// A migration whose text is no longer part of the program, as databases record it. New databases are made without it.
-package struct FoldedMigration: Sendable {
+/// A migration as a database records it.
+package struct RecordedMigration: Sendable {
     package let number: Int
     package let name: String
     package let checksum: Int64

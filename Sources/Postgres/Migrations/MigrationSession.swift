@@ -8,7 +8,7 @@ struct MigrationSession: Sendable {
 
     /// What was applied to a database.
     struct Record {
-        var migrations: [FoldedMigration] = []
+        var migrations: [RecordedMigration] = []
         /// Checksums by name.
         var definitions: [String: Int64] = [:]
         /// Of the definitions; nil where there are none.
@@ -30,7 +30,7 @@ struct MigrationSession: Sendable {
         if try await exists("migration") {
             record.migrations = try await query(
                 "migration_list", "SELECT number, name, checksum FROM \(schema).migration ORDER BY number"
-            ).map { FoldedMigration(try $0.value("number"), try $0.value("name"), try $0.value("checksum")) }
+            ).map { RecordedMigration(try $0.value("number"), try $0.value("name"), try $0.value("checksum")) }
         }
         if try await exists("definition") {
             for row in try await query("definition_list", "SELECT name, checksum, revision FROM \(schema).definition") {

@@ -14,8 +14,10 @@ package struct Migrator: Sendable {
     /// `<schema>.definition`.
     private let schema: String
     /// Scripts that make the current tables in an empty schema, in this order.
-    private let tables: [String]
-    private let folded: [FoldedMigration]
+    private let tables: [Statement]
+    /// Migrations whose texts are no longer part of the program: a database needs all of them, and a new one gets the
+    /// record alone.
+    private let folded: [RecordedMigration]
     package let migrations: [Migration]
     package let definitions: [Definition]
     /// Grows with every change of the definitions.
@@ -24,7 +26,7 @@ package struct Migrator: Sendable {
     private let lockKey: Int64
 
     package init(
-        schema: String, tables: [String] = [], folded: [FoldedMigration] = [], migrations: [Migration],
+        schema: String, tables: [Statement] = [], folded: [RecordedMigration] = [], migrations: [Migration],
         definitions: [Definition] = [], revision: Int = 0, lockKey: Int64
     ) {
         self.schema = schema
@@ -98,7 +100,7 @@ package struct Migrator: Sendable {
         return plan
     }
 
-    private func missingMigrations(_ applied: [FoldedMigration]) throws -> [Migration] {
+    private func missingMigrations(_ applied: [RecordedMigration]) throws -> [Migration] {
         for row in applied {
             if let known = folded.first(where: { $0.number == row.number }) {
                 guard known.checksum == row.checksum else {
@@ -126,9 +128,7 @@ package struct Migrator: Sendable {
         try await session.transaction {
             try await session.makeRecord()
             if plan.isNew {
-                for (number, script) in tables.enumerated() {
-                    try await session.execute(script, name: "tables \(number + 1)")
-                }
+                for script in tables { try await session.execute(script.sql, name: script.name) }
                 for migration in folded {
                     try await session.recordMigration(migration.number, migration.name, migration.checksum)
                 }

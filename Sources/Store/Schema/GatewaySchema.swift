@@ -10,10 +10,14 @@ package enum GatewaySchema {
 
     /// SQL/schema, in an order in which tables come after those that they refer to.
     private static let tables = [
-        PackageResources.installations_sql, PackageResources.members_sql, PackageResources.conversations_sql,
-        PackageResources.queue_sql, PackageResources.outbox_sql, PackageResources.companions_sql,
-        PackageResources.issues_sql,
-    ].map { String(decoding: $0, as: UTF8.self) }
+        tables("installations", PackageResources.installations_sql),
+        tables("members", PackageResources.members_sql),
+        tables("conversations", PackageResources.conversations_sql),
+        tables("queue", PackageResources.queue_sql),
+        tables("outbox", PackageResources.outbox_sql),
+        tables("companions", PackageResources.companions_sql),
+        tables("issues", PackageResources.issues_sql),
+    ]
 
     /// SQL/migrations.
     private static let migrations = [
@@ -28,23 +32,27 @@ package enum GatewaySchema {
 
     /// The first sixteen migrations. What they made is part of SQL/schema and SQL/functions.
     private static let folded = [
-        FoldedMigration(1, "tables", 1936467615968550147),
-        FoldedMigration(2, "ingest", -4138297829763270365),
-        FoldedMigration(3, "windows", 1706047122033919293),
-        FoldedMigration(4, "tasks", -4691470652455459524),
-        FoldedMigration(5, "leases_and_outbox", -6966962084734034310),
-        FoldedMigration(6, "configuration", -5202172864372771011),
-        FoldedMigration(7, "set_based", -8266533460476915328),
-        FoldedMigration(8, "hub", 829546386676891201),
-        FoldedMigration(9, "administration", -3141400009735969493),
-        FoldedMigration(10, "chat", 5061291006705400839),
-        FoldedMigration(11, "outbox", -691524405943014862),
-        FoldedMigration(12, "progress", 4068190205068185816),
-        FoldedMigration(13, "taking_in_turns", 275966985094337398),
-        FoldedMigration(14, "pairing", 5923416418358714765),
-        FoldedMigration(15, "outbox_walk", 6877852373064555669),
-        FoldedMigration(16, "lost_answers", 6588621805040174076),
+        RecordedMigration(1, "tables", 1936467615968550147),
+        RecordedMigration(2, "ingest", -4138297829763270365),
+        RecordedMigration(3, "windows", 1706047122033919293),
+        RecordedMigration(4, "tasks", -4691470652455459524),
+        RecordedMigration(5, "leases_and_outbox", -6966962084734034310),
+        RecordedMigration(6, "configuration", -5202172864372771011),
+        RecordedMigration(7, "set_based", -8266533460476915328),
+        RecordedMigration(8, "hub", 829546386676891201),
+        RecordedMigration(9, "administration", -3141400009735969493),
+        RecordedMigration(10, "chat", 5061291006705400839),
+        RecordedMigration(11, "outbox", -691524405943014862),
+        RecordedMigration(12, "progress", 4068190205068185816),
+        RecordedMigration(13, "taking_in_turns", 275966985094337398),
+        RecordedMigration(14, "pairing", 5923416418358714765),
+        RecordedMigration(15, "outbox_walk", 6877852373064555669),
+        RecordedMigration(16, "lost_answers", 6588621805040174076),
     ]
+
+    private static func tables(_ name: String, _ text: [UInt8]) -> Statement {
+        Statement(name: "tables of \(name)", sql: String(decoding: text, as: UTF8.self), isPrepared: false)
+    }
 
     private static func migration(
         _ number: Int, _ name: String, _ text: [UInt8], formerChecksums: [Int64] = []

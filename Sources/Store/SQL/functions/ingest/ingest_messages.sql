@@ -6,7 +6,7 @@
 --   p_generation   lease generation under which the replica received the message (the fence)
 --   p_addressed    the message is for the bot; always true in p2p chats
 --   p_fault        NULL for a well-formed message, else 'invalid_event' or 'app_sender'
---   p_command      the chat command of each message; NULL (the whole array) when the batch has none
+--   p_command      the chat command of each message; the whole array is NULL or empty when there is none
 --   p_title, p_description   the arguments of /issue
 --   p_silence      debounce window
 --   p_max_wait     not used here: window_due applies it

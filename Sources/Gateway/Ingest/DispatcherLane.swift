@@ -1,7 +1,7 @@
 import Store
 
 /// What waits to be stored in one lane, in the order of arrival, with a bound by count and by bytes.
-struct IngestLane {
+struct DispatcherLane {
     struct Item: Sendable {
         let row: IngestRow
         let acknowledge: Dispatcher.Acknowledge
