@@ -75,7 +75,9 @@ struct MessengerTests {
         let taken = try await fixture.repository.takeOutbox(holder: "test", limit: 10, visibility: .seconds(60))
         let row = try #require(taken.first)
         #expect(row.attempts == 1)
-        let settlement = try await Bench().send(row)
+        let bench = Bench()
+        let settlement = try await bench.send(row)
+        #expect(bench.pacer.held().installations == [row.lease.installation], "its other rows wait where they are")
         #expect(settlement == .returned(for: .seconds(1), reason: "the installation is not connected here"))
         try await fixture.repository.settle(row, settlement)
         let stored = """

@@ -83,6 +83,20 @@ struct SilentAppsTests {
         #expect(rows.ids.count == 1)
     }
 
+    @Test("a row that is claimed again while it is being sent is not begun twice, and its app keeps its share")
+    func sameRow() {
+        let rows = RowsUnderWay(most: 64)
+        let before = rows.plan(held())
+        for _ in 0..<100 {
+            let row = row(one)
+            #expect(rows.begin(row, held()))
+            #expect(!rows.begin(row, held()))
+            rows.end(row)
+        }
+        #expect(rows.plan(held()).limit == before.limit)
+        #expect(rows.plan(held()).held == before.held)
+    }
+
     @Test("an app that is tried again has one message under way, and others go on")
     func probe() {
         let rows = RowsUnderWay(most: 64)

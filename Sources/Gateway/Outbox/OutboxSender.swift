@@ -13,11 +13,11 @@ struct OutboxSender: Sendable {
     let outages: OutageLog
     let logger: Logger
     let metrics: Metrics
+    /// A row that was claimed and not settled can be claimed again after this.
+    var visibility: Duration = .seconds(60)
 
     /// One app alone has half of it.
     private static let maxUnderWay = 64
-    /// A row that was taken and not settled comes again after this.
-    private static let visibility: Duration = .seconds(60)
     private static let pollEvery: Duration = .seconds(1)
     /// To record a send, once we are told to stop.
     private static let lastAttempts = 3
@@ -47,7 +47,7 @@ struct OutboxSender: Sendable {
                     isUnsure = plan.limit > 0
                     if plan.limit > 0 {
                         rows = try await repository.takeOutbox(
-                            holder: holder, limit: plan.limit, visibility: Self.visibility, held: plan.held)
+                            holder: holder, limit: plan.limit, visibility: visibility, held: plan.held)
                         outages.succeeded("take_outbox")
                         isUnsure = false
                     }
@@ -76,7 +76,7 @@ struct OutboxSender: Sendable {
 
     private func send(_ row: OutboxRow, _ stopping: AsyncEvent) async {
         let began = ContinuousClock.now
-        let comesAgain = Deadline.after(Self.visibility)
+        let comesAgain = Deadline.after(visibility)
         guard let settlement = try? await messenger.send(row) else { return }
         switch settlement {
         case .sent(let id):
@@ -94,13 +94,14 @@ struct OutboxSender: Sendable {
         await record(settlement, of: row, stopping, until: comesAgain)
     }
 
-    /// Tries until the row comes again, with the same uuid: till then all that is for its receiver waits behind it.
+    /// Tries until the row can be claimed again, and at least once: a send may have taken longer than that. Until it is
+    /// recorded, everything for its receiver waits behind it.
     private func record(
         _ settlement: Repository.Settlement, of row: OutboxRow, _ stopping: AsyncEvent, until comesAgain: Deadline
     ) async {
         var backoff = Backoff(initial: .milliseconds(200), maximum: .seconds(1))
         var attemptsLeft = Self.lastAttempts
-        while attemptsLeft > 0, !comesAgain.hasPassed {
+        repeat {
             do {
                 try await repository.settle(row, settlement)
                 return outages.succeeded("settle_outbox")
@@ -109,6 +110,6 @@ struct OutboxSender: Sendable {
                 if stopping.isSet { attemptsLeft -= 1 }
                 try? await Task.sleep(for: max(backoff.next(), .milliseconds(100)))
             }
-        }
+        } while attemptsLeft > 0 && !comesAgain.hasPassed
     }
 }

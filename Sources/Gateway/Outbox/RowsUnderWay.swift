@@ -17,9 +17,8 @@ final class RowsUnderWay: Sendable {
 
     var ids: [UUID] { state.withLock { Array($0.ids) } }
 
-    /// What is to be taken next.
-    /// - Returns: how much at the most, and nothing of whom beside `held`. So no app gets more than its share, whosever
-    ///   the rows are; a limit of 0: nothing.
+    /// How many rows to claim next, and of which installations none (these and `held`), so that no app gets more than
+    /// its share. A limit of 0: claim nothing.
     func plan(_ held: SendPacer.Held) -> (limit: Int, held: [InstallationID]) {
         state.withLock { state in
             guard state.shares.free > 0 else { return (0, []) }
@@ -32,12 +31,14 @@ final class RowsUnderWay: Sendable {
         }
     }
 
-    /// - Returns: false when its app may send only one at a time, and does so.
+    /// - Returns: false when the row is under way already (it was claimed again while it is being sent), or when its
+    /// app
+    ///   may send only one at a time, and does so.
     func begin(_ row: OutboxRow, _ held: SendPacer.Held) -> Bool {
         let app = row.lease.installation
         return state.withLock { state in
             if held.probing.contains(app), state.shares.held(by: app) > 0 { return false }
-            state.ids.insert(row.id)
+            guard state.ids.insert(row.id).inserted else { return false }
             state.shares.take(app)
             return true
         }

@@ -31,7 +31,7 @@ struct SendRates: Sendable {
     private var apps: [InstallationID: App] = [:]
     private var chats: [String: SlidingWindow] = [:]
 
-    /// What is remembered before what is quiet is forgotten.
+    /// From this many on, idle apps and chats are forgotten. No hard bound: busy ones stay.
     private static let most = 4_096
 
     init(_ limits: SendLimits) {
