@@ -25,7 +25,9 @@ package enum ChildProcess {
     private static let spawnLock = Mutex(())
 
     /// - Parameter environment: nil: ours.
-    /// - Parameter collectsOutput: false where the child leaves something running that would hold the pipes open.
+    /// - Parameter collectsOutput: false where the child leaves something running that would hold the pipes open: the
+    /// output
+    ///   is complete when all that hold them have ended, so the deadline counts for these too.
     /// - Parameter outputLimit: bytes of output and of error output that are kept; what comes after is read and thrown
     ///   away, so that the child never blocks.
     /// - Parameter deadline: then, or when the task is cancelled, the child's process group gets SIGTERM, and SIGKILL
@@ -57,18 +59,15 @@ package enum ChildProcess {
         started(pid)
 
         let ended = AsyncEvent()
+        let isComplete = AsyncEvent()
+        let (outputEnd, errorEnd) = (stdout.map { Output($0.read) }, stderr.map { Output($0.read) })
         async let status = wait(for: pid, ended)
-        async let output = collect(stdout?.read, limit: outputLimit, received)
-        async let errorOutput = collect(stderr?.read, limit: outputLimit) { _ in }
+        async let collected = collect(outputEnd, errorEnd, limit: outputLimit, isComplete, received)
         feed(input, to: stdin.write)
 
-        await withTaskGroup(of: Void.self) { group in
-            group.addTask { await ended.wait() }
-            group.addTask { await Alarm.wait(until: deadline) }
-            await group.next()
-            group.cancelAll()
-        }
-        let inTime = ended.isSet
+        await ended.wait(atMost: deadline.remaining)
+        if ended.isSet { await isComplete.wait(atMost: deadline.remaining) }
+        let inTime = ended.isSet && isComplete.isSet
         if !inTime {
             kill(-pid, SIGTERM)
             let killer = Task.detached {
@@ -79,7 +78,11 @@ package enum ChildProcess {
             killer.cancel()
             // What it started and left behind goes too, or it would hold the pipes open.
             kill(-pid, SIGKILL)
+            // What has left the process group can't be found; nobody waits for it.
+            await Task.detached { await isComplete.wait(atMost: .seconds(1)) }.value
+            for end in [outputEnd, errorEnd] { end?.readiness.invalidate() }
         }
+        let (output, errorOutput) = await collected
         let result = await ChildProcessResult(status: status, output: output, errorOutput: errorOutput)
         guard inTime else {
             try Task.checkCancellation()
@@ -174,11 +177,34 @@ package enum ChildProcess {
         }
     }
 
+    /// The end of a pipe that the child's output is read from.
+    private struct Output: Sendable {
+        let descriptor: Int32
+        let readiness: SocketReadiness
+
+        init(_ descriptor: Int32) {
+            self.descriptor = descriptor
+            readiness = prepare(descriptor)
+        }
+    }
+
+    /// - Parameter isComplete: set when both have come to their end.
     private static func collect(
-        _ descriptor: Int32?, limit: Int, _ received: @Sendable (ArraySlice<UInt8>) -> Void
+        _ output: Output?, _ errorOutput: Output?, limit: Int, _ isComplete: AsyncEvent,
+        _ received: @escaping @Sendable (ArraySlice<UInt8>) -> Void
+    ) async -> (Data, Data) {
+        async let first = collect(output, limit: limit, received)
+        async let second = collect(errorOutput, limit: limit) { _ in }
+        let both = await (first, second)
+        isComplete.set()
+        return both
+    }
+
+    private static func collect(
+        _ end: Output?, limit: Int, _ received: @Sendable (ArraySlice<UInt8>) -> Void
     ) async -> Data {
-        guard let descriptor else { return Data() }
-        let readiness = prepare(descriptor)
+        guard let end else { return Data() }
+        let (descriptor, readiness) = (end.descriptor, end.readiness)
         defer {
             readiness.invalidate()
             close(descriptor)
@@ -194,7 +220,7 @@ package enum ChildProcess {
                 received(piece[...])
                 if data.count < limit { data.append(contentsOf: piece.prefix(limit - data.count)) }
             } else if count < 0, errno == EAGAIN {
-                await waitShielded(readiness, for: .read)
+                guard await waitShielded(readiness, for: .read) else { return data }
             } else if count == 0 || errno != EINTR {
                 return data
             }
@@ -215,7 +241,7 @@ package enum ChildProcess {
                 if count > 0 {
                     sent += count
                 } else if count < 0, errno == EAGAIN {
-                    await waitShielded(readiness, for: .write)
+                    guard await waitShielded(readiness, for: .write) else { break }
                 } else if errno != EINTR {
                     break
                 }
@@ -230,8 +256,12 @@ package enum ChildProcess {
         return SocketReadiness(descriptor: descriptor)
     }
 
-    /// The child's end closes the pipes, and a cancelled task ends the child: so this wait needs no end of its own.
-    private static func waitShielded(_ readiness: SocketReadiness, for direction: SocketReadiness.Direction) async {
-        await Task.detached { _ = await readiness.wait(for: direction, until: nil) }.value
+    /// The end of all that hold the pipe ends this wait, or `run` does, once the deadline has passed. A task that is
+    /// cancelled ends the child first.
+    /// - Returns: false when nothing more is to be waited for.
+    private static func waitShielded(
+        _ readiness: SocketReadiness, for direction: SocketReadiness.Direction
+    ) async -> Bool {
+        await Task.detached { await readiness.wait(for: direction, until: nil) }.value != .invalidated
     }
 }

@@ -137,6 +137,19 @@ struct ChildProcessTests {
         #expect(try await shell("exit 0", input: input).status == 0)
     }
 
+    @Test("a program that ends and leaves something that holds its output open is given up when its time is over")
+    func outputHeldOpen() async throws {
+        for script in ["sleep 600 & echo hi", "setsid sleep 8 & echo hi"] {
+            let child = Mutex<pid_t?>(nil)
+            await #expect(throws: DeadlineExceeded.self, "\(script)") {
+                try await ChildProcess.run(
+                    "/bin/sh", ["-c", script], deadline: .after(.milliseconds(300)),
+                    started: { pid in child.withLock { $0 = pid } })
+            }
+            #expect(child.withLock { $0 } != nil)
+        }
+    }
+
     @Test("the deadline ends it with its children; cancellation too")
     func deadline() async throws {
         await #expect(throws: DeadlineExceeded.self) {
