@@ -81,6 +81,8 @@ package final class Gateway: Sendable {
 
         ground.logger.log(.gatewayStopping())
         isReady.withLock { $0 = false }
-        return await Shutdown(of: parts, running, ground).run(within: ground.settings.shutdownTimeout)
+        let isDone = await Shutdown(of: parts, running, ground).run(within: ground.settings.shutdownTimeout)
+        hub.withLock { $0 = nil }
+        return isDone
     }
 }

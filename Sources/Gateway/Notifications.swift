@@ -26,13 +26,15 @@ struct Notifications: Sendable {
                 outages.succeeded("listen")
                 outboxHasWork.ring()
                 windowsMayBeDue.ring()
+                hasProgress.ring()
                 installationsChanged()
             case .notified(let notification):
                 switch Channel(rawValue: notification.channel) {
                 case .outbox: outboxHasWork.ring()
                 case .window: windowsMayBeDue.ring()
                 case .progress: hasProgress.ring()
-                case .installation, nil: installationsChanged()
+                case .installation: installationsChanged()
+                case nil: break
                 }
             case .lost(let error, _): outages.failed("listen", error)
             }

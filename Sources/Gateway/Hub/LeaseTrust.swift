@@ -13,10 +13,13 @@ struct LeaseTrust {
         renewAt = now + timing.renewEvery
     }
 
-    /// How long a renewal may take that is asked for now: an answer that comes after the leases could have ended is of
-    /// no use.
+    /// How long a renewal may take that is asked for now. While the leases are trusted, an answer that comes after
+    /// their end is of no use. Once they are given up, no answer comes too late: a server that has just come back may
+    /// be slow.
     func timeout(_ now: Instant) -> Duration {
-        min(.seconds(10), max(.milliseconds(100), now.duration(to: trustedUntil)))
+        let left = now.duration(to: trustedUntil)
+        guard left > .zero else { return min(.seconds(10), timing.renewEvery) }
+        return min(.seconds(10), max(.milliseconds(100), left))
     }
 
     /// - Parameter asked: the leases count from before the request, so that we stop before anybody else may begin.
