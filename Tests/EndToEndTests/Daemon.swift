@@ -75,6 +75,13 @@ final class Daemon: Sendable {
         }
     }
 
+    /// The log's events of that name, once there are so many. What other processes see of the daemon comes before its
+    /// line about it: an ack, a message or a row is no sign that the log says it already.
+    func logged(_ name: String, count: Int = 1) async throws -> [JSONValue] {
+        _ = try await logs(name, count: count)
+        return events(name)
+    }
+
     func logs(_ name: String, count: Int = 1, within limit: Duration = .seconds(30)) async throws -> Bool {
         try await eventually(within: limit) { self.events(name).count >= count }
     }

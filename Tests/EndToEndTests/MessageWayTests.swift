@@ -79,7 +79,7 @@ struct MessageWayTests {
         await stage.say("/new")
         #expect(await stage.sent(6).last?.content.contains("A fresh start") == true)
         #expect(
-            daemon.events("message.ingested").map { $0["command"].string } == [
+            try await daemon.logged("message.ingested", count: 6).map { $0["command"].string } == [
                 "issue", "help", "status", nil, "new", "new",
             ])
         #expect(!daemon.output.contains("It broke"))
@@ -168,7 +168,7 @@ struct MessageWayTests {
         }
         #expect(isRefused)
         #expect(await stage.simulator.states(of: mention).flatMap(\.acks).allSatisfy { $0 == 500 })
-        let errors = daemon.events("bot_identity.unknown")
+        let errors = try await daemon.logged("bot_identity.unknown")
         #expect(errors.map { $0["level"].string } == ["error"])
         #expect(errors.first?["hint"].string?.contains("turn on the bot ability") == true)
         await stage.end(daemon)
@@ -339,11 +339,11 @@ struct MessageWayTests {
             command: ["/bin/sh", "-c", script], options: ["--attempts", "3", "--lease", "3s"])
         await stage.say("third time lucky")
         #expect(await stage.sent(1).map(\.content) == [#"{"text":"\"attempt\":3"}"#])
-        #expect(worker.events("task.attempt_failed").map { $0["attempt"].integer } == [1, 2])
+        #expect(try await worker.logged("task.attempt_failed", count: 2).map { $0["attempt"].integer } == [1, 2])
         await stage.say("never")
         let sent = await stage.sent(2)
         #expect(sent.last?.content.contains("ended with status 1") == true)
-        #expect(worker.events("task.failed").map { $0["attempt"].integer } == [3])
+        #expect(try await worker.logged("task.failed").map { $0["attempt"].integer } == [3])
         #expect(worker.events("task.attempt_failed").count == 4)
 
         // A stop ends the waiting for another attempt: what there is counts.

@@ -77,7 +77,8 @@ struct NetworkTests {
         let isStored = try await eventually(within: .seconds(30)) { try await stage.rows(stored).count >= 8 }
         #expect(isStored)
         #expect(try await stage.rows(stored) == expected)
-        #expect(daemon.events("connection.closed").map { $0["level"].string } == Array(repeating: "info", count: 4))
+        let closed = try await daemon.logged("connection.closed", count: 4)
+        #expect(closed.map { $0["level"].string } == Array(repeating: "info", count: 4))
         #expect(!daemon.output.contains(#""level":"warning""#), "\(daemon.output)")
         await stage.end(daemon)
     }
@@ -137,7 +138,7 @@ struct NetworkTests {
             ["Handshake-Status": "514", "Handshake-Autherrcode": "1", "Handshake-Msg": "ticket expired"], [:],
         ])
         let daemon = try await stage.start(stage.configuration())
-        let failures = daemon.events("connection.failed")
+        let failures = try await daemon.logged("connection.failed", count: 2)
         #expect(failures.count == 2)
         #expect(failures.first?["reason"].string?.contains("ticket expired") == true, "\(failures)")
         // Full jitter below 2 s, then below 4 s.

@@ -151,7 +151,7 @@ struct OutboxWayTests {
         await stage.say("three")
         #expect(await stage.sent(3).count == 3)
         #expect(try await signs(stage))
-        #expect(daemon.events("typing.failed").filter { $0["level"].string == "warning" }.count == 1)
+        #expect(try await daemon.logged("typing.failed").filter { $0["level"].string == "warning" }.count == 1)
         #expect(await stage.simulator.reactions.isEmpty)
         await stage.end(worker, daemon)
     }
@@ -194,7 +194,7 @@ struct OutboxWayTests {
         await stage.simulator.failMessages([(status: 400, body: #"{"code":230099,"msg":"card"}"#)])
         await stage.say("work")
         #expect(await stage.sent(1).map(\.content) == [#"{"text":"done"}"#])
-        #expect(daemon.events("progress.failed").count == 1)
+        #expect(try await daemon.logged("progress.failed").count == 1)
         #expect(await stage.simulator.updates.isEmpty)
         await stage.end(worker, daemon)
     }

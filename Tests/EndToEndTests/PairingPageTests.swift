@@ -114,7 +114,7 @@ struct PairingPageTests {
         let log = way.daemon.output
         let secret = try #require(link.split(separator: "/").last)
         #expect(!log.contains(code) && !log.contains(secret))
-        #expect(way.daemon.events("pairing.bound").count == 1)
+        #expect(try await way.daemon.logged("pairing.bound").count == 1)
         try await way.end()
     }
 
