@@ -18,7 +18,8 @@ extension InstallationSettings {
         let text = try read(keys.domain.kind, domain, at: "--domain")
         self.init(
             appID: appID, appSecret: appSecret, domain: try InstallationKeys.url(text, at: "--domain"),
-            workspace: workspace, agent: agent,
+            workspace: try read(keys.workspace.kind, workspace, at: "--workspace"),
+            agent: try read(keys.agent.kind, agent, at: "--agent"),
             access: try access.map { try read(keys.access.kind, $0, at: "--access") } ?? keys.access.standard.initial,
             locale: try locale.map { try read(keys.locale.kind, $0, at: "--locale") }
                 ?? InstallationKeys.locale(of: domain))

@@ -47,7 +47,7 @@ package indirect enum OrderedJSON: Sendable {
         }
     }
 
-    /// No character of it moves a terminal's cursor: JSON escapes the control characters of ASCII, the others are
+    /// No control character of it reaches a terminal: JSON escapes those below U+0020; DEL and U+0080 to U+009F are
     /// escaped here.
     private static func quote(_ text: String) -> String {
         let options: JSONSerialization.WritingOptions = [.fragmentsAllowed, .withoutEscapingSlashes]

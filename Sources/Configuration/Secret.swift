@@ -52,6 +52,11 @@ extension JSONNode {
         return (value as? [Any])?.contains { ($0 as? String).map(Secret.isReference) == true } ?? false
     }
 
+    /// Whether the secret at this key path, the node's or that of an element of its list, stands elsewhere.
+    func namesSource(at keyPath: String) -> Bool {
+        ((try? array()) ?? [self]).contains { $0.path == keyPath && $0.namesSource }
+    }
+
     /// Where the secret, or each of a list of them, comes from. Of one that stands in the file itself nothing is told.
     var sources: OrderedJSON {
         if let secrets = value as? [Any] {

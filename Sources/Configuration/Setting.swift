@@ -10,7 +10,8 @@ package struct Setting<Keys: SettingKeys, Value: Sendable>: Sendable {
     let standard: Standard
     /// nil: a reload applies the key. Else whether two values differ, so that a restart is needed.
     let differs: (@Sendable (Value, Value) -> Bool)?
-    /// A reading for less than this leaves out a secret whose source can't be read.
+    /// A reading for less than this leaves out a secret that stands elsewhere, and can't be read from there or is not
+    /// what it should be.
     let neededFor: Configuration.Need
     let dependency: Dependency?
     /// In Markdown, a line.
@@ -154,10 +155,15 @@ extension Setting: AnySetting {
             }
             return
         }
-        if form.isSecret { values.sources[path] = node.sources }
+        if form.isSecret || form.mayNameSource && node.namesSource { values.sources[path] = node.sources }
         do {
             values[self] = try kind.read(node, reading)
-        } catch  where reading.need < neededFor && node.namesSource {}
+        } catch let error as ConfigurationError
+            where reading.need < neededFor && node.namesSource(at: error.keyPath)
+        {
+            // It stands in the file: nothing else, such as the environment, stands in for it.
+            values[self] = standard.initial
+        }
     }
 
     package func fill(_ values: inout SettingValues<Keys>, _ reading: SettingReading) throws {
@@ -171,7 +177,7 @@ extension Setting: AnySetting {
     }
 
     package func shown(_ values: SettingValues<Keys>) -> OrderedJSON? {
-        form.isSecret ? values.sources[path] : kind.show(values[self])
+        values.sources[path] ?? (form.isSecret ? nil : kind.show(values[self]))
     }
 
     package func needsRestart(_ values: SettingValues<Keys>, since old: SettingValues<Keys>) -> Bool {

@@ -49,12 +49,12 @@ extension SettingKind where Value == String {
             "`\"feishu\"`, `\"lark\"`, http(s) URL",
             schema: [
                 ("type", "string"),
-                ("anyOf", [["enum": ["feishu", "lark"]], ["pattern": "^https?://([^/?#@]*@)?[^/?#@:]"]]),
+                ("anyOf", [["enum": ["feishu", "lark"]], ["pattern": "^https?://[^/?#@:][^/?#@]*([/?#].*)?$"]]),
             ],
             read: { node, _ in
                 let text = try node.string()
                 guard platformURL(text) != nil else {
-                    throw node.fail("found \"\(text.prefix(80))\", expected \"feishu\", \"lark\" or an http(s) URL")
+                    throw node.fail("found \(quoted(text)), expected \"feishu\", \"lark\" or an http(s) URL")
                 }
                 return text
             }, show: { .string($0) })
@@ -76,7 +76,7 @@ extension SettingKind where Value == String {
 
 extension SettingKind where Value == SealingKey {
     static var sealingKey: Self {
-        .secret("secret", literal: "[0-9A-Fa-f]{64}|[A-Za-z0-9+/]{43}=") { text, node in
+        .secret(literal: "[0-9A-Fa-f]{64}|[A-Za-z0-9+/]{43}=") { text, node in
             do throws(SealingKey.Failure) {
                 return try SealingKey(text)
             } catch {
@@ -94,7 +94,7 @@ extension SettingKind where Value == Proxies {
 
     /// Without exceptions. It may hold a password, which is not shown.
     static var proxy: Self {
-        Self(
+        var kind = Self(
             "proxy, secret or `null`",
             schema: [
                 ("type", ["string", "null"]),
@@ -108,7 +108,9 @@ extension SettingKind where Value == Proxies {
                 } catch {
                     throw node.fail("found \(error)")
                 }
-            }, show: { $0.https.map { .string($0.address) } ?? .null })
+            }, show: { ($0.https ?? $0.http).map { .string($0.address) } ?? .null })
+        kind.form.mayNameSource = true
+        return kind
     }
 }
 
@@ -127,9 +129,9 @@ extension SettingKind where Value == URL {
             "http(s) URL", schema: [("type", "string"), ("pattern", "^https?://[^/?#@:][^/?#@]*(/[^?#]*)?$")],
             read: { node, _ in
                 let text = try node.string()
-                guard let url = httpURL(text), url.query == nil, url.fragment == nil, url.user == nil else {
+                guard let url = httpURL(text), url.query == nil, url.fragment == nil else {
                     throw node.fail(
-                        "found \"\(text.prefix(80))\", expected an http(s) URL such as \"https://bots.example.com\"")
+                        "found \(quoted(text)), expected an http(s) URL such as \"https://bots.example.com\"")
                 }
                 return url
             }, show: { .string($0.absoluteString) })
@@ -145,10 +147,15 @@ func platformURL(_ domain: String) -> URL? {
     }
 }
 
-/// - Returns: nil unless the text is a URL of http or https with a host.
+/// What was found instead of an address. A password in it is not repeated.
+private func quoted(_ text: String) -> String {
+    text.contains("@") ? "an address with a user or an @" : "\"\(text.prefix(80))\""
+}
+
+/// - Returns: nil unless the text is a URL of http or https with a host, and without a user.
 private func httpURL(_ text: String) -> URL? {
     guard let url = URL(string: text), let scheme = url.scheme, ["http", "https"].contains(scheme),
-        url.host?.isEmpty == false
+        url.host?.isEmpty == false, url.user == nil, url.password == nil
     else { return nil }
     return url
 }

@@ -9,6 +9,8 @@ package struct SettingForm: Sendable {
     /// In an error about a key that is missing.
     var expected = "a string"
     var isSecret = false
+    /// It is no secret, and may stand where secrets stand.
+    var mayNameSource = false
     /// The key's path ends with `[]`.
     var isList = false
     /// Of the object that the value, or each of its elements, is.
@@ -55,7 +57,21 @@ struct SettingKind<Value: Sendable>: Sendable {
     static func list<Element>(of kind: SettingKind<Element>) -> Self where Value == [Element] {
         var list = Self(
             kind.form.words, schema: [("type", "array"), ("items", .object(kind.form.schema))],
-            read: { node, reading in try node.array().map { try kind.read($0, reading) } },
+            read: { node, reading in
+                var elements: [Element] = []
+                var missing: (any Error)?
+                for element in try node.array() {
+                    do {
+                        elements.append(try kind.read(element, reading))
+                    } catch {
+                        // A mistake in the file itself is told first: the other kind may be left out.
+                        guard element.namesSource else { throw error }
+                        missing = missing ?? error
+                    }
+                }
+                if let missing { throw missing }
+                return elements
+            },
             show: { .array($0.compactMap(kind.show)) })
         list.form.expected = "an array"
         list.form.isSecret = kind.form.isSecret
@@ -85,7 +101,7 @@ extension SettingKind where Value == String {
     /// Text, or where it is read from.
     /// - Parameter check: throws what is wrong with the text, without quoting it.
     static func secret(_ check: @escaping @Sendable (String, JSONNode) throws -> Void = { _, _ in }) -> Self {
-        SettingKind<String>.secret("secret", literal: nil) { text, node in
+        SettingKind<String>.secret(literal: nil) { text, node in
             try check(text, node)
             return text
         }
@@ -95,13 +111,13 @@ extension SettingKind where Value == String {
 extension SettingKind {
     /// - Parameter literal: the pattern of what may stand in the file itself; nil: anything.
     static func secret(
-        _ words: String, literal: String?, _ parse: @escaping @Sendable (String, JSONNode) throws -> Value
+        literal: String?, _ parse: @escaping @Sendable (String, JSONNode) throws -> Value
     ) -> Self {
         let pattern =
             literal.map { "^(\(Secret.referencePattern)|\($0))$" }
             ?? "^(\(Secret.referencePattern)$|(?!\(Secret.prefixPattern)))"
         var kind = Self(
-            words, schema: [("type", "string"), ("minLength", .integer(1)), ("pattern", .string(pattern))],
+            "secret", schema: [("type", "string"), ("minLength", .integer(1)), ("pattern", .string(pattern))],
             read: { node, reading in try parse(Secret.resolve(node, environment: reading.environment), node) },
             show: { _ in nil })
         kind.form.isSecret = true

@@ -41,7 +41,7 @@ package struct Settings: SettingKeys {
         restart: "network.proxy", .proxy,
         .derived("`https_proxy`, `http_proxy`, `all_proxy`", initial: Proxies()) {
             try Configuration.proxies(environment: $1.environment)
-        },
+        }, neededFor: .everything,
         "`http://`, `socks5://` (names are resolved here) or `socks5h://` (by the proxy), `[user:password@]host:port`; or a secret that holds one; `null`: none. For the WebSocket and HTTPS alike"
     )
     package let proxyExceptions: Key<[String]> = .init(
@@ -56,14 +56,14 @@ package struct Settings: SettingKeys {
         "from the first address tried to the end of the upgrade")
     package let pongTimeout: Key<Duration> = .init(
         restart: "long_connection.pong_timeout", .duration, .value(LongConnectionSettings().rules.pongPatience),
-        "nothing for so long after a ping: the connection is dead, though nobody said so")
+        "if nothing comes for this long after a ping, the connection counts as dead")
     package let readTimeout: Key<Duration> = .init(
         restart: "long_connection.read_timeout", .duration,
         .derived(
             "`\"6m\"`, at least `pong_timeout`", initial: LongConnectionSettings().rules.readPatience
         ) { values, _ in
             max(values.readTimeout, values.pongTimeout)
-        }, "nothing for so long, whatever was sent")
+        }, "if nothing at all comes for this long, the connection counts as dead")
     package let maxFrame: Key<Int> = .init(
         restart: "long_connection.max_frame", .size(64 << 10...1 << 30),
         .derived("`max_message`", initial: WebSocketLimits().maxFrameBytes) { values, _ in values.maxMessage },
@@ -74,7 +74,7 @@ package struct Settings: SettingKeys {
             "`\"16MiB\"`, at least `max_frame`", initial: WebSocketLimits().maxMessageBytes
         ) { values, _ in
             max(values.maxMessage, values.maxFrame)
-        }, "the same for a whole message")
+        }, "a larger message ends the connection")
 
     package let agents: Key<[SettingValues<AgentKeys>]> = .init(
         reload: "agents", .list(of: .record(AgentKeys.self)), .value([]), "who answers")
@@ -83,7 +83,7 @@ package struct Settings: SettingKeys {
 
     package let silenceWindow: Key<Duration> = .init(
         restart: "batching.silence_window", .duration, .value(Batching().silenceWindow),
-        "so long a chat is silent, and its burst becomes a run")
+        "when a chat has been silent for this long, its burst becomes a run")
     package let maxWait: Key<Duration> = .init(
         restart: "batching.max_wait", .duration,
         .derived("`\"30s\"`, at least `silence_window`", initial: Batching().maxWait) { values, _ in
@@ -119,7 +119,8 @@ package struct Settings: SettingKeys {
 
     package let shutdownTimeout: Key<Duration> = .init(
         restart: "shutdown_timeout", .duration, .value(GatewaySettings.standardShutdownTimeout),
-        "for the whole of a stop")
+        "for receiving, flushing, sending and the leases at a stop; ending the tasks and the pool takes 8 s more at most, and then the private Postgres is stopped"
+    )
     package let logLevel: Key<LogEvent.Level> = .init(
         restart: "log.level", .choice, .value(LogSettings().level), "events below it are not written")
     package let logFormat: Key<LogSettings.Format> = .init(
@@ -182,7 +183,7 @@ package struct AgentKeys: SettingKeys {
     package let workspace: Key<String> = .init(
         reload: "workspace", .text(), .required(initial: ""), "whose the agent is")
     package let name: Key<String> = .init(
-        reload: "name", .text(), .required(initial: ""), "of the agent, in its workspace")
+        reload: "name", .text(), .required(initial: ""), "the agent's name, unique in its workspace")
     package let runtime: Key<String?> = .init(
         reload: "runtime", .nullable(.text()), .value("default"), "which workers run it; `null`: offline")
 }
@@ -195,9 +196,10 @@ package struct InstallationKeys: SettingKeys {
     package static let all = declared(in: keys)
     package static let entries = SettingEntry.entries(of: all)
 
-    package let appID: Key<String> = .init(reload: "app_id", .appID, .required(initial: ""), "of the developer console")
+    package let appID: Key<String> = .init(
+        reload: "app_id", .appID, .required(initial: ""), "from the developer console")
     package let appSecret: Key<String> = .init(
-        reload: "app_secret", .secret(), .required(initial: ""), neededFor: .everything, "of the developer console")
+        reload: "app_secret", .secret(), .required(initial: ""), neededFor: .everything, "from the developer console")
     package let domain: Key<String> = .init(
         reload: "domain", .domain, .value("feishu"), "the platform; a URL is that of a test server")
     package let workspace: Key<String> = .init(reload: "workspace", .text(), .required(initial: ""), "whose the bot is")

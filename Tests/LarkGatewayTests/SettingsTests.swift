@@ -342,13 +342,18 @@ struct SettingsTests {
         let printed = try parse(
             """
             {"database_url": "credential:db", "sealing": {"key": "file:/no/such", "previous": ["env:NO"]},
+             "network": {"proxy": "credential:proxy"},
              "installations": [{"app_id": "c", "app_secret": "env:NO", "workspace": "w", "agent": "a"}]}
             """
         ).effective.text
-        for source in ["credential:db", "file:/no/such", "env:NO"] { #expect(printed.contains("\"\(source)\"")) }
+        for source in ["credential:db", "file:/no/such", "env:NO", "credential:proxy"] {
+            #expect(printed.contains("\"\(source)\""))
+        }
         for (text, message) in [
             (#"{"database_url": 5}"#, "database_url: found a number"),
             (#"{"sealing": {"key": "short"}}"#, "sealing.key: not 32 bytes"),
+            (#"{"sealing": {"key": "env:NO", "previous": ["short", "env:NO"]}}"#, "sealing.previous[0]: not 32 bytes"),
+            (#"{"sealing": {"key": "env:NO", "previous": ["env:NO", 5]}}"#, "sealing.previous"),
             (#"{"sealing": {"previous": []}}"#, "sealing.key: missing, expected a string"),
             (#"{"sealing": {"kye": "env:NO"}}"#, "sealing.kye: unknown key"),
             (
@@ -359,5 +364,35 @@ struct SettingsTests {
             let error = #expect(throws: ConfigurationError.self) { try parse(text) }
             #expect(error?.description.hasPrefix(message) == true, "\(String(describing: error))")
         }
+    }
+
+    @Test("a proxy that stands elsewhere is shown as where it stands, and one of the environment by its address")
+    func proxySources() throws {
+        let named = try configuration(
+            #"{"network": {"proxy": "env:PROXY"}}"#, environment: ["PROXY": "http://ann:hunter2@proxy:1"])
+        #expect(named.network.proxies.https?.address == "http://proxy:1")
+        #expect(named.effective.text.contains(#""proxy": "env:PROXY""#))
+        let plain = try configuration("{}", environment: ["http_proxy": "http://ann:hunter2@plain:2"])
+        #expect(plain.effective.text.contains(#""proxy": "http://plain:2""#))
+        #expect(!(named.effective.text + plain.effective.text).contains("hunter2"))
+        // Not read: the environment's does not stand in for it.
+        let unread = try Configuration(
+            parsing: Data(#"{"network": {"proxy": "env:NO"}}"#.utf8),
+            environment: ["https_proxy": "http://other:3"], for: .nothing)
+        #expect(unread.network.proxies.https == nil)
+    }
+
+    @Test("I8: an address with a user is refused, and nothing of it is repeated", arguments: ["domain", "public_url"])
+    func addressesWithUsers(key: String) throws {
+        let address = "https://ann:hunter2@example.com"
+        let text =
+            key == "domain"
+            ? """
+            {"installations": [{"app_id": "c", "app_secret": "s", "workspace": "w", "agent": "a",
+             "domain": "\(address)"}]}
+            """ : #"{"pairing": {"listen": "127.0.0.1:1"}, "public_url": "\#(address)"}"#
+        let error = #expect(throws: ConfigurationError.self) { try configuration(text) }
+        #expect(error?.description.contains("an address with a user or an @") == true, "\(String(describing: error))")
+        #expect(error?.description.contains("hunter2") == false)
     }
 }

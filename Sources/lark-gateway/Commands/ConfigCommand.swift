@@ -6,7 +6,9 @@ enum ConfigCommand {
 
     static func run(_ words: [String]) async throws -> Int32 {
         let arguments = try Arguments(words, known: ["config"])
-        guard arguments.positional.count == 1, arguments.command.isEmpty else { throw UsageError("usage: \(usage)") }
+        guard arguments.positional.count == 1, arguments.command.isEmpty,
+            arguments.positional[0] == "print" || arguments.options.isEmpty
+        else { throw UsageError("usage: \(usage)") }
         switch arguments.positional[0] {
         case "print":
             // No secret is printed, so none is missed; `check` tells of those that can't be read.
