@@ -36,8 +36,8 @@ package enum PostgresError: Error, Sendable, CustomStringConvertible {
     }
 }
 
-/// A statement that Postgres refused. It has neither DETAIL nor arguments, and its
-/// `description` has no MESSAGE of the classes 22 and 23: they can quote a message body.
+/// A statement that Postgres refused. It has neither DETAIL nor arguments, and its `description` has no MESSAGE of the
+/// classes 22 and 23: they can quote a message body.
 package struct StatementError: Error, Sendable, CustomStringConvertible {
     package let statement: String
     /// Five characters, Postgres documentation, appendix A.

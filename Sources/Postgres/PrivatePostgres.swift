@@ -18,8 +18,8 @@ package struct PrivatePostgres: Sendable {
         /// A person must change how the gateway is set up: trying again does not help.
         package var isSetUp: Bool {
             switch self {
-            case .runsAsRoot, .notInstalled, .versionNotInstalled: true
-            case .versionUnreadable, .clusterGone, .failed: false
+            case .runsAsRoot, .notInstalled, .versionNotInstalled, .versionUnreadable: true
+            case .clusterGone, .failed: false
             }
         }
 
@@ -90,7 +90,7 @@ package struct PrivatePostgres: Sendable {
     @discardableResult
     package func start(makesCluster: Bool = true, deadline: Deadline) async throws -> Bool {
         guard geteuid() != 0 || runAs != nil else { throw Failure.runsAsRoot }
-        let binaries = try await hasCluster ? matchingBinaries(deadline) : self.binaries.newest()
+        let binaries = try await hasCluster ? matchingBinaries(deadline) : self.binaries.newest(deadline: deadline)
         try makeDirectories()
         if !hasCluster {
             // A log without a cluster is what a lost one leaves. An empty one in its place would hide the loss.

@@ -11,17 +11,25 @@ struct ServerBinaries: Sendable {
     /// Folders that are looked through after `root`, in this order.
     var searchPath = (ProcessInfo.processInfo.environment["PATH"] ?? "").split(separator: ":").map(String.init)
 
-    /// For a new cluster: the folder of the newest version under `root`, or of the first one in the search path.
-    /// - Throws: `PrivatePostgres.Failure.notInstalled`.
-    func newest() throws(PrivatePostgres.Failure) -> String {
-        guard let folder = versions.first.map(folder) ?? inSearchPath.first else {
-            throw .notInstalled(searched: ["\(root)/*/bin", "PATH"])
+    /// For a new cluster: the folder of the newest version under `root`; where there is none, of the newest one in the
+    /// search path. Versions that are too old do not count.
+    /// - Throws: `PrivatePostgres.Failure.notInstalled`, `DeadlineExceeded`, `CancellationError`.
+    func newest(deadline: Deadline) async throws -> String {
+        if let version = versions.first { return folder(version) }
+        var best: (version: Int, folder: String)?
+        for candidate in inSearchPath {
+            guard let version = try await Self.version(ofProgramsIn: candidate, deadline),
+                version >= max(Self.oldestVersion, (best?.version ?? 0) + 1)
+            else { continue }
+            best = (version, candidate)
         }
-        return folder
+        guard let best else { throw PrivatePostgres.Failure.notInstalled(searched: ["\(root)/*/bin", "PATH"]) }
+        return best.folder
     }
 
     /// For the cluster that is in `data`: the folder of the version that made it. No other version can read it.
-    /// - Throws: `PrivatePostgres.Failure.versionNotInstalled`, `.versionUnreadable`.
+    /// - Throws: `PrivatePostgres.Failure.versionNotInstalled`, `.versionUnreadable`, `DeadlineExceeded`,
+    ///   `CancellationError`.
     func matching(clusterIn data: String, deadline: Deadline) async throws -> String {
         let version = try Self.version(ofClusterIn: data)
         if versions.contains(version) { return folder(version) }

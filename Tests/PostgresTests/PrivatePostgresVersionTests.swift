@@ -54,7 +54,7 @@ struct PrivatePostgresVersionTests {
 
     @Test("a cluster goes on with the version that made it when a newer one is installed beside it")
     func realServer() async throws {
-        let programs = try ServerBinaries().newest()
+        let programs = try await ServerBinaries().newest(deadline: deadline)
         let version = try #require(Int(programs.split(separator: "/").dropLast().last ?? ""))
         try FileManager.default.createDirectory(atPath: "\(root)/\(version)", withIntermediateDirectories: true)
         try FileManager.default.createSymbolicLink(
@@ -133,5 +133,34 @@ struct PrivatePostgresVersionTests {
     func none() async throws {
         #expect(
             try await failure(of: server()).hasPrefix("no Postgres server binaries in \(root)/*/bin, PATH: install"))
+    }
+
+    @Test("what a person must mend ends with code 78: trying again does not help")
+    func setUp() {
+        #expect(PrivatePostgres.Failure.versionUnreadable(file: "").isSetUp)
+        #expect(!PrivatePostgres.Failure.failed(step: "", output: "").isSetUp)
+    }
+
+    @Test("a new cluster is made by the newest version in PATH, and by none that is too old")
+    func newestInPath() async throws {
+        let folders = ["13", "15", "14"].map { (version: $0, path: "\(directory)/programs-\($0)") }
+        for folder in folders { try installFake(folder.path, version: "\(folder.version).4") }
+        let binaries = ServerBinaries(root: root, searchPath: folders.map(\.path))
+        #expect(try await binaries.newest(deadline: deadline) == folders[1].path)
+        let error = try await failure(of: server(searchPath: [folders[0].path]))
+        #expect(error.hasPrefix("no Postgres server binaries in"))
+        #expect(!FileManager.default.fileExists(atPath: directory + "/data"))
+    }
+
+    @Test("a program in PATH that does not say its version in time is an error, not a wait")
+    func silentProgram() async throws {
+        let folder = directory + "/silent"
+        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+        try Data("#!/bin/sh\nexec sleep 600\n".utf8).write(to: URL(fileURLWithPath: folder + "/pg_ctl"))
+        try FileManager.default.setAttributes([.posixPermissions: 0o755], ofItemAtPath: folder + "/pg_ctl")
+        let binaries = ServerBinaries(root: root, searchPath: [folder])
+        await #expect(throws: DeadlineExceeded.self) {
+            try await binaries.newest(deadline: .after(.milliseconds(200)))
+        }
     }
 }
