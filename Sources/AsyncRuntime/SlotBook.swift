@@ -53,7 +53,7 @@ struct SlotBook: Sendable {
     private struct Place: Sendable {
         var voice = Voice()
         var apps: [String: App] = [:]
-        /// Apps somebody waits for; also some for whom nobody does any more.
+        /// Apps with waiting callers, in turn; an app whose callers have all left stays until its turn comes.
         var turns = FIFO<String>()
         var waiting = 0
         var hasTurn = false

@@ -41,7 +41,8 @@ package final class HTTPExchange: Sendable {
     private static let maxBodyBytes = 16 << 20
 
     /// - Parameter timeout: of a request as a whole, its wait for its turn included.
-    /// - Parameter observe: told of each request that was answered, and of those that were not, though they had at least
+    /// - Parameter observe: told of each request that was answered, and of those that were not, though they had at
+    /// least
     ///   half of `timeout` after their turn came, and were not cancelled.
     package init(
         settings: NetworkSettings = NetworkSettings(), timeout: Duration = .seconds(10),

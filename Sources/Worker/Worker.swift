@@ -138,7 +138,8 @@ package struct Worker: Sendable {
                 do {
                     try await repository.extendTask(task.id, worker: name)
                 } catch PostgresError.statement(let error) where error.sqlState == Repository.lostClaim {
-                    // Somebody else has it: what is under way ends, and nothing of it is begun anew.
+                    // Another worker has the task. The command is not stopped; its result will be refused, and no other
+                    // attempt is begun.
                     return isLost.set()
                 } catch {
                     logger.log(.databaseUnavailable(during: "extend_task", error))

@@ -66,7 +66,7 @@ final class ConnectionBoard: Sendable {
         }
     }
 
-    /// What has changed again meanwhile is newer, and what is not ours any more needs no word.
+    /// Skips a lease that has a newer change, or that we have lost.
     private func putBack(_ changes: [ConnectionChange]) {
         board.withLock { board in
             for change in changes where board.unwritten[change.lease] == nil && board.states[change.lease] != nil {

@@ -118,7 +118,7 @@ actor InstallationSupervisor {
         }
     }
 
-    /// Who ends it has said so already.
+    /// Not after a stop: `drain` has set the state already.
     private func show(_ state: ConnectionState) {
         guard !Task.isCancelled, !isStopping else { return }
         board.set(state, of: lease)

@@ -114,7 +114,7 @@ struct SilenceWindows {
     }
 
     /// Forgets the windows of an installation: another replica has them now.
-    /// - Returns: how many windows it looked at.
+    /// - Returns: how many there were.
     @discardableResult
     mutating func forget(_ installation: InstallationID) -> Int {
         let forgotten = windows.removeValue(forKey: installation)?.count ?? 0

@@ -81,7 +81,7 @@ struct SilenceWindowsModelTests {
         }
     }
 
-    @Test("an installation that is lost is forgotten in as many steps as it has windows, however many others there are")
+    @Test("an installation that is lost loses its own windows, each once, and no others")
     func forgetting() {
         var windows = SilenceWindows(Batching())
         let installations = (1...300).map { InstallationID(rawValue: $0) }
