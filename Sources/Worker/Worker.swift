@@ -60,10 +60,12 @@ package struct Worker: Sendable {
             for bell in bells { bell.ring() }
         }
         logger.log(.workerStarted(runtime: runtime, concurrency: concurrency))
+        let token = WorkerIdentity.randomToken()
         await withTaskGroup(of: Void.self) { group in
             for (index, bell) in bells.enumerated() {
                 let name = "\(ProcessInfo.processInfo.hostName).\(getpid()).\(index)"
-                group.addTask { await work(as: name, repository, bell, stop, outages) }
+                let identity = WorkerIdentity(name: name, token: token)
+                group.addTask { await work(as: identity, repository, bell, stop, outages) }
             }
         }
         stopping.cancel()
@@ -75,20 +77,20 @@ package struct Worker: Sendable {
     }
 
     private func work(
-        as name: String, _ repository: Repository, _ bell: Doorbell, _ stop: AsyncEvent, _ outages: OutageLog
+        as worker: WorkerIdentity, _ repository: Repository, _ bell: Doorbell, _ stop: AsyncEvent, _ outages: OutageLog
     ) async {
         var backoff = Backoff(initial: .milliseconds(500), maximum: .seconds(1))
         // Whether we may have a claim that we do not know of: Postgres made it, and its answer got lost.
         var isUnsure = false
         while !stop.isSet {
             do {
-                if isUnsure { try await repository.returnClaims(worker: name) }
+                if isUnsure { try await repository.returnClaims(worker: worker) }
                 isUnsure = true
-                let task = try await repository.claimTask(runtime: runtime, worker: name, lease: lease)
+                let task = try await repository.claimTask(runtime: runtime, worker: worker, lease: lease)
                 isUnsure = false
                 outages.succeeded("claim_task")
                 if let task {
-                    await perform(task, as: name, repository, stop)
+                    await perform(task, as: worker, repository, stop)
                 } else {
                     await bell.wait(atMost: Self.pollEvery)
                 }
@@ -101,19 +103,19 @@ package struct Worker: Sendable {
     }
 
     private func perform(
-        _ task: ClaimedTask, as name: String, _ repository: Repository, _ stop: AsyncEvent
+        _ task: ClaimedTask, as worker: WorkerIdentity, _ repository: Repository, _ stop: AsyncEvent
     ) async {
         let began = ContinuousClock.now
-        logger.log(.taskClaimed(task, worker: name))
-        let (outcome, attempt) = await outcome(of: task, as: name, repository, stop)
+        logger.log(.taskClaimed(task, worker: worker.name))
+        let (outcome, attempt) = await outcome(of: task, as: worker, repository, stop)
         let took = began.duration(to: .now)
         do {
             switch outcome {
             case .reply(let reply):
-                try await report { try await repository.completeTask(task.id, worker: name, reply: reply) }
+                try await report { try await repository.completeTask(task.id, worker: worker, reply: reply) }
                 logger.log(.taskCompleted(task, attempt: attempt, replyBytes: reply.utf8.count, took: took))
             case .failure(let reason):
-                try await report { try await repository.failTask(task.id, worker: name, error: reason) }
+                try await report { try await repository.failTask(task.id, worker: worker, error: reason) }
                 logger.log(.taskFailed(task, attempt: attempt, reason: reason, took: took))
             }
         } catch {
@@ -128,7 +130,7 @@ package struct Worker: Sendable {
 
     /// Of the last attempt, and its number. The claim is kept from the first to the last.
     private func outcome(
-        of task: ClaimedTask, as name: String, _ repository: Repository, _ stop: AsyncEvent
+        of task: ClaimedTask, as worker: WorkerIdentity, _ repository: Repository, _ stop: AsyncEvent
     ) async -> (Outcome, attempt: Int) {
         let isLost = AsyncEvent()
         let extending = Task {
@@ -136,7 +138,7 @@ package struct Worker: Sendable {
                 await Alarm.wait(until: .after(lease / 3))
                 guard !Task.isCancelled else { return }
                 do {
-                    try await repository.extendTask(task.id, worker: name)
+                    try await repository.extendTask(task.id, worker: worker)
                 } catch PostgresError.statement(let error) where error.sqlState == Repository.lostClaim {
                     // Another worker has the task. The command is not stopped; its result will be refused, and no other
                     // attempt is begun.
@@ -150,7 +152,7 @@ package struct Worker: Sendable {
         var backoff = Backoff(initial: .seconds(1), maximum: .seconds(30))
         var attempt = 1
         while true {
-            let outcome = await runCommand(for: task, attempt: attempt, as: name, repository)
+            let outcome = await runCommand(for: task, attempt: attempt, as: worker, repository)
             guard case .failure(let reason) = outcome, attempt < attempts, !stop.isSet, !isLost.isSet else {
                 return (outcome, attempt)
             }
@@ -164,14 +166,14 @@ package struct Worker: Sendable {
 
     /// - Parameter attempt: with this claim, from 1.
     private func runCommand(
-        for task: ClaimedTask, attempt: Int, as name: String, _ repository: Repository
+        for task: ClaimedTask, attempt: Int, as worker: WorkerIdentity, _ repository: Repository
     ) async -> Outcome {
         // The newest is what counts.
         let progress = AsyncStream.makeStream(of: String.self, bufferingPolicy: .bufferingNewest(1))
         let reporting = Task {
             for await text in progress.stream {
                 do {
-                    try await repository.reportProgress(task.id, worker: name, text: text)
+                    try await repository.reportProgress(task.id, worker: worker, text: text)
                 } catch {
                     logger.log(.databaseUnavailable(during: "report_progress", error))
                 }

@@ -78,12 +78,13 @@ struct QueueBenchmark {
         let began = ContinuousClock.now
         let done = try await withThrowingTaskGroup(of: Int.self) { group in
             for number in 0..<workers {
+                let worker = WorkerIdentity(name: "w\(number)", token: WorkerIdentity.randomToken())
                 group.addTask {
                     var count = 0
                     while let task = try await repository.claimTask(
-                        runtime: "default", worker: "w\(number)", lease: .seconds(60))
+                        runtime: "default", worker: worker, lease: .seconds(60))
                     {
-                        try await repository.completeTask(task.id, worker: "w\(number)", reply: "It will be sunny.")
+                        try await repository.completeTask(task.id, worker: worker, reply: "It will be sunny.")
                         count += 1
                     }
                     return count

@@ -32,6 +32,8 @@ struct LarkGateway {
                                          what people noted with /issue
           worker --config FILE --runtime NAME [--concurrency N] [--timeout 10m] [--attempts N] -- COMMAND ARGS
                                          run COMMAND per task: conversation on stdin, reply from stdout
+          worker-role list|add|remove --config FILE
+                                         database roles that may work, and do nothing else
           simulate --listen 127.0.0.1:PORT [--app ID:SECRET]
                                          a simulated Lark to play with
           demo                           the whole way of a burst, on a private Postgres and a simulated Lark
@@ -62,6 +64,7 @@ struct LarkGateway {
             case "outbox": return try await OutboxCommand.run(rest)
             case "issue": return try await IssueCommand.run(rest)
             case "worker": return try await WorkerCommand.run(rest)
+            case "worker-role": return try await WorkerRoleCommand.run(rest)
             case "simulate": return try await SimulateCommand.run(rest)
             case "demo": return try await DemoCommand.run(rest)
             case "version", "--version":

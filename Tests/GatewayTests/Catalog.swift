@@ -14,7 +14,7 @@ struct Catalog {
         outline = try await pool.query(statement, deadline: .after(.seconds(20))).map { try $0.value("line") }
         bodies = try await pool.rows(
             """
-            SELECT p.oid::regprocedure::text, md5(p.prosrc) FROM pg_proc p
+            SELECT p.oid::regprocedure::text, md5(coalesce(pg_get_function_sqlbody(p.oid), p.prosrc)) FROM pg_proc p
             WHERE p.pronamespace = 'gateway'::regnamespace ORDER BY p.oid::regprocedure::text COLLATE "C"
             """)
     }
@@ -42,8 +42,9 @@ struct Catalog {
             SELECT format('trigger %s', pg_get_triggerdef(t.oid)) FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid
             WHERE c.relnamespace = 'gateway'::regnamespace AND NOT t.tgisinternal
             UNION ALL
-            SELECT format('function %s(%s) RETURNS %s %s %s%s', p.proname, pg_get_function_arguments(p.oid),
+            SELECT format('function %s(%s) RETURNS %s %s %s%s%s', p.proname, pg_get_function_arguments(p.oid),
                 pg_get_function_result(p.oid), l.lanname, p.provolatile::text || p.proparallel::text,
+                CASE WHEN p.prosecdef THEN ' SECURITY DEFINER' ELSE '' END,
                 coalesce(' SET ' || array_to_string(p.proconfig, ' '), ''))
             FROM pg_proc p JOIN pg_language l ON l.oid = p.prolang WHERE p.pronamespace = 'gateway'::regnamespace
         ) x ORDER BY x.line COLLATE "C"

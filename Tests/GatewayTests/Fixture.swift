@@ -60,7 +60,7 @@ struct Fixture: Sendable {
         try await repository.flush([(session, lease)], force: force, deadline: .after(.seconds(20)))[session]
     }
 
-    func claim(worker: String = "w1", lease: Duration = .seconds(60)) async throws -> ClaimedTask? {
+    func claim(worker: WorkerIdentity = "w1", lease: Duration = .seconds(60)) async throws -> ClaimedTask? {
         try await repository.claimTask(runtime: "default", worker: worker, lease: lease)
     }
 
@@ -73,4 +73,9 @@ struct Fixture: Sendable {
     func audit() async throws -> [String] {
         try await pool.rows("SELECT reason FROM gateway.inbound_audit ORDER BY id")
     }
+}
+
+/// A worker without a token, as the owner of the schema may be one.
+extension WorkerIdentity: ExpressibleByStringLiteral {
+    public init(stringLiteral name: String) { self.init(name: name) }
 }

@@ -376,7 +376,9 @@ struct TaskTests {
         #expect(try await fixture.flush(session, force: false) == .agentOffline)
     }
 
-    @Test("S3: a chat with more than one run can take is read in parts, each after the one before it is answered")
+    @Test(
+        "S3: of a chat with more than one run can take, a run gets the newest messages, and is told how many it does not"
+    )
     func boundedRuns() async throws {
         let fixture = try await Fixture()
         let session = try #require(try await fixture.ingest(Fixture.message("om_1", "first"))[0].session)
@@ -388,41 +390,69 @@ struct TaskTests {
             SELECT $1, $2, n, 'user', 'ou_1', repeat('x', 148000), 'om_x' || n, now() FROM generate_series(2, 1900) n
             """, [.int(session.installation.rawValue), .int(session.session)])
         try await fixture.pool.run("UPDATE gateway.chat_session SET last_position = 1900, last_user_position = 1900")
+        try await fixture.ingest(Fixture.message("om_3", "what of that?"))
         try await fixture.flush(session)
         let other = try #require(try await fixture.ingest(Fixture.message("om_2", "other", chat: "oc_2"))[0].session)
         try await fixture.flush(other)
-        let first = try #require(try await fixture.claim())
-        #expect(fixture.contents(first).first == "first")
-        #expect(first.messages.utf8.count < 5 << 20)
+        let task = try #require(try await fixture.claim())
+        let messages = JSONValue(parsing: task.messages)?.array ?? []
+        #expect(messages.map { $0["position"].integer } == [1900, 1901])
+        #expect(messages.map { $0["omitted_before"].integer } == [1899, nil])
+        #expect(messages.last?["content"].string == "what of that?")
         #expect(fixture.contents(try await fixture.claim(worker: "w2")) == ["other"])
-        let count = fixture.contents(first).count
-        try await fixture.repository.completeTask(first.id, worker: "w1", reply: "read")
-        let second = try #require(try await fixture.claim())
-        let positions = JSONValue(parsing: second.messages)?.array.compactMap { $0["position"].integer } ?? []
-        #expect(positions.first == count + 1)
-        try await fixture.repository.failTask(second.id, worker: "w1", error: "broken")
-        #expect(try await fixture.claim() == nil, "a failed part queues nothing")
+        // What was left out is answered with the others.
+        try await fixture.repository.completeTask(task.id, worker: "w1", reply: "read")
+        #expect(try await fixture.claim() == nil)
+        #expect(
+            try await fixture.pool.rows("SELECT count(*) FROM gateway.chat_message WHERE role = 'user'") == ["(1902)"])
     }
 
-    @Test("S3: of many small messages a run gets a thousand, and one message that is larger than a run's bound alone")
+    @Test("S3: of many small messages a run gets the newest 200, and one that is larger than a run's bound by itself")
     func boundedCount() async throws {
         let fixture = try await Fixture()
-        let session = try #require(try await fixture.ingest(Fixture.message("om_1", "first"))[0].session)
-        try await fixture.pool.run(
-            """
-            INSERT INTO gateway.chat_message (installation_id, session_id, position, role, sender, content,
-                lark_message_id, created_at)
-            SELECT $1, $2, n, 'user', 'ou_1', CASE n WHEN 1001 THEN repeat('x', 5000000) ELSE 'm' END, 'om_x' || n, now()
-            FROM generate_series(2, 1002) n
-            """, [.int(session.installation.rawValue), .int(session.session)])
-        try await fixture.pool.run("UPDATE gateway.chat_session SET last_position = 1002, last_user_position = 1002")
-        try await fixture.flush(session)
-        var counts: [Int] = []
-        while let task = try await fixture.claim() {
-            counts.append(fixture.contents(task).count)
-            try await fixture.repository.completeTask(task.id, worker: "w1", reply: "")
+        func fill(_ chat: String, _ count: Int, content: String) async throws -> ClaimedTask {
+            let session = try #require(
+                try await fixture.ingest(Fixture.message("om_" + chat, "first", chat: chat))[0].session)
+            try await fixture.pool.run(
+                """
+                INSERT INTO gateway.chat_message (installation_id, session_id, position, role, sender, content,
+                    lark_message_id, created_at)
+                SELECT $1, $2, n, 'user', 'ou_1', \(content), $3 || n, now() FROM generate_series(2, $4) n
+                """,
+                [
+                    .int(session.installation.rawValue), .int(session.session), .text("om_x" + chat),
+                    .int(Int64(count)),
+                ])
+            try await fixture.pool.run(
+                "UPDATE gateway.chat_session SET last_position = $2, last_user_position = $2 WHERE id = $1",
+                [.int(session.session), .int(Int64(count))])
+            try await fixture.flush(session)
+            return try #require(try await fixture.claim(worker: WorkerIdentity(name: chat)))
         }
-        #expect(counts == [1000, 1, 1])
+        for (chat, count, content, handed, omitted) in [
+            ("oc_200", 200, "'m'", 200, nil), ("oc_201", 201, "'m'", 200, 1), ("oc_999", 999, "'m'", 200, 799),
+            ("oc_large", 3, "repeat('x', 5000000)", 1, 2), ("oc_two", 2, "repeat('x', 262000)", 2, nil),
+        ] as [(String, Int, String, Int, Int?)] {
+            let task = try await fill(chat, count, content: content)
+            let messages = JSONValue(parsing: task.messages)?.array ?? []
+            #expect(messages.count == handed, "\(chat)")
+            #expect(messages.first?["omitted_before"].integer == omitted, "\(chat)")
+            #expect(messages.last?["position"].integer == count, "\(chat)")
+        }
+    }
+
+    @Test("S3: what a /new sets apart is counted by itself: a run is told of its own context alone")
+    func boundedContext() async throws {
+        let fixture = try await Fixture()
+        for number in 0..<202 { try await fixture.ingest(Fixture.message("om_a\(number)", "a\(number)")) }
+        try await fixture.ingest(Fixture.message("om_new", "/new b"))
+        let session = try #require(try await fixture.ingest(Fixture.message("om_c", "c"))[0].session)
+        try await fixture.flush(session)
+        let task = try #require(try await fixture.claim())
+        #expect(fixture.contents(task).last == "a201")
+        #expect(JSONValue(parsing: task.messages)?.array.first?["omitted_before"].integer == 2)
+        try await fixture.repository.completeTask(task.id, worker: "w1", reply: "")
+        #expect(fixture.contents(try await fixture.claim()) == ["b", "c"])
     }
 
     @Test("S3: a task that can't be claimed fails by itself: its chat is told, and the others are claimed")

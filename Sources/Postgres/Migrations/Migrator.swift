@@ -5,6 +5,7 @@ import AsyncRuntime
 /// - A new database gets the current tables (`tables`) and the record of all migrations, as if they had been applied.
 /// - A database that has the folded migrations gets those of `migrations` that it lacks.
 /// - Then each definition whose text differs from the one in the database is applied.
+/// - Then the rights are set, as a function that was just made is everybody's.
 ///
 /// All of it happens in one transaction, under an advisory lock: replicas that start together apply it once, and a
 /// program that is killed in between leaves nothing. Waits for table locks are short, so that running replicas are not
@@ -22,12 +23,14 @@ package struct Migrator: Sendable {
     package let definitions: [Definition]
     /// Grows with every change of the definitions.
     package let revision: Int
+    /// Sets the rights to the schema; repeated after each change of it.
+    private let rights: Statement?
     /// Any number that no other program on the same server uses.
     private let lockKey: Int64
 
     package init(
         schema: String, tables: [Statement] = [], folded: [RecordedMigration] = [], migrations: [Migration],
-        definitions: [Definition] = [], revision: Int = 0, lockKey: Int64
+        definitions: [Definition] = [], revision: Int = 0, rights: Statement? = nil, lockKey: Int64
     ) {
         self.schema = schema
         self.tables = tables
@@ -35,6 +38,7 @@ package struct Migrator: Sendable {
         self.migrations = migrations.sorted { $0.number < $1.number }
         self.definitions = definitions
         self.revision = revision
+        self.rights = rights
         self.lockKey = lockKey
     }
 
@@ -143,6 +147,7 @@ package struct Migrator: Sendable {
             for definition in plan.definitions {
                 try await session.execute(definition.sql, name: "definition \(definition.name)")
             }
+            if let rights { try await session.execute(rights.sql, name: rights.name) }
             if plan.recordsDefinitions { try await session.record(definitions, applied: plan.definitions, revision) }
         }
         return plan.changes

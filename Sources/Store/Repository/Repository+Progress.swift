@@ -19,8 +19,8 @@ package struct ProgressRow: Sendable {
 extension Repository {
     /// Shows how far a claimed task is.
     /// - Throws: `PostgresError`; with SQLSTATE `lostClaim` when the worker does not hold it.
-    package func reportProgress(_ id: Int64, worker: String, text: String) async throws {
-        try await run(SQL.reportProgress, [.int(id), .text(worker), .text(text)])
+    package func reportProgress(_ id: Int64, worker: WorkerIdentity, text: String) async throws {
+        try await run(SQL.reportProgress, [.int(id), .text(worker.name), .text(text), .text(worker.token)])
     }
 
     package func takeProgress(holder: String, limit: Int) async throws -> [ProgressRow] {

@@ -11,7 +11,8 @@ package struct ClaimedTask: Sendable, Equatable {
     package let chatID: String
     package let chatType: String
     package let attempt: Int
-    /// JSON array, oldest first: [{position, lark_message_id, sender, content, created_at}].
+    /// JSON array, oldest first: [{position, lark_message_id, sender, content, created_at}]. The first one has
+    /// `omitted_before` where older ones were too many: how many were left out.
     package let messages: String
     /// Grows when the chat began afresh with /new.
     package let context: Int64
@@ -24,8 +25,11 @@ extension Repository {
     /// The SQLSTATE of a call about a task that the worker does not hold (any more).
     package static let lostClaim = "GW001"
 
-    package func claimTask(runtime: String, worker: String, lease: Duration) async throws -> ClaimedTask? {
-        try await run(SQL.claimTask, [.text(runtime), .text(worker), .interval(lease)]).first.map { row in
+    package func claimTask(runtime: String, worker: WorkerIdentity, lease: Duration) async throws -> ClaimedTask? {
+        let values: [PostgresValue] = [
+            .text(runtime), .text(worker.name), .interval(lease), .int(nil), .text(worker.token),
+        ]
+        return try await run(SQL.claimTask, values).first.map { row in
             ClaimedTask(
                 id: try row.value("task_id"), sessionID: try row.value("session_id"),
                 workspace: try row.value("workspace"), agent: try row.value("agent"),
@@ -36,20 +40,20 @@ extension Repository {
     }
 
     /// After a call of `claimTask` that got no answer, by a worker that holds no claim that it knows of.
-    package func returnClaims(worker: String) async throws {
-        try await run(SQL.returnClaims, [.text(worker)])
+    package func returnClaims(worker: WorkerIdentity) async throws {
+        try await run(SQL.returnClaims, [.text(worker.name), .text(worker.token)])
     }
 
-    package func extendTask(_ id: Int64, worker: String) async throws {
-        try await run(SQL.extendTask, [.int(id), .text(worker)])
+    package func extendTask(_ id: Int64, worker: WorkerIdentity) async throws {
+        try await run(SQL.extendTask, [.int(id), .text(worker.name), .text(worker.token)])
     }
 
-    package func completeTask(_ id: Int64, worker: String, reply: String) async throws {
-        try await run(SQL.completeTask, [.int(id), .text(worker), .text(reply)])
+    package func completeTask(_ id: Int64, worker: WorkerIdentity, reply: String) async throws {
+        try await run(SQL.completeTask, [.int(id), .text(worker.name), .text(reply), .text(worker.token)])
     }
 
-    package func failTask(_ id: Int64, worker: String, error: String) async throws {
-        try await run(SQL.failTask, [.int(id), .text(worker), .text(error)])
+    package func failTask(_ id: Int64, worker: WorkerIdentity, error: String) async throws {
+        try await run(SQL.failTask, [.int(id), .text(worker.name), .text(error), .text(worker.token)])
     }
 
     /// - Parameter context: JSON; what stood in the group before the message at this position.

@@ -13,16 +13,19 @@ enum SQL {
 
     // Queue.
     static let claimTask = call(
-        "claim_task", 3,
+        "claim_task", 5,
         returning: [
             "task_id", "session_id", "workspace", "agent", "chat_id", "chat_type", "attempt", "messages", "context",
             "group_context",
         ])
-    static let extendTask = call("extend_task", 2)
-    static let completeTask = call("complete_task", 3)
-    static let failTask = call("fail_task", 3)
+    static let extendTask = call("extend_task", 3)
+    static let completeTask = call("complete_task", 4)
+    static let failTask = call("fail_task", 4)
     static let expireClaims = call("expire_claims", 0, as: "expired")
-    static let returnClaims = call("return_claims", 1, as: "returned")
+    static let addWorkerRole = call("add_worker_role", 2)
+    static let removeWorkerRole = call("remove_worker_role", 2, as: "removed")
+    static let listWorkerRoles = statement("list_worker_roles", PackageResources.list_worker_roles_sql)
+    static let returnClaims = call("return_claims", 2, as: "returned")
 
     // Outbox.
     static let takeOutbox = call(
@@ -61,7 +64,7 @@ enum SQL {
     static let statusInstallations = statement("status_installations", PackageResources.status_installations_sql)
 
     // Beside a run.
-    static let reportProgress = call("report_progress", 3)
+    static let reportProgress = call("report_progress", 4)
     static let takeProgress = call(
         "take_progress", 2, casts: [2: "int"],
         returning: [

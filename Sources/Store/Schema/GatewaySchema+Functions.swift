@@ -60,6 +60,13 @@ extension GatewaySchema {
         definition("apply_installation", PackageResources.apply_installation_sql),
         definition("put_installation", PackageResources.put_installation_sql),
         definition("put_secret", PackageResources.put_secret_sql),
+        definition("claim_key", PackageResources.claim_key_sql),
+        definition("add_worker_role", PackageResources.add_worker_role_sql),
+        definition("apply_rights", PackageResources.apply_rights_sql),
+        definition("check_worker_role", PackageResources.check_worker_role_sql),
+        definition("grant_worker_functions", PackageResources.grant_worker_functions_sql),
+        definition("remove_worker_role", PackageResources.remove_worker_role_sql),
+        definition("revoke_worker_functions", PackageResources.revoke_worker_functions_sql),
         definition("revoke_installation", PackageResources.revoke_installation_sql),
     ]
 

@@ -5,6 +5,7 @@ package enum GatewaySchema {
     package static let migrator = Migrator(
         schema: "gateway", tables: tables, folded: folded, migrations: migrations, definitions: definitions,
         revision: revision,
+        rights: Statement(name: "apply_rights", sql: "SELECT gateway.apply_rights()", isPrepared: false),
         // "larkgate" in ASCII.
         lockKey: 0x6c61_726b_6761_7465)
 
@@ -28,6 +29,7 @@ package enum GatewaySchema {
             18, "undelivered_replies", PackageResources._18_undelivered_replies_sql,
             formerChecksums: [3246774317425322288]),
         migration(19, "superseded_functions", PackageResources._19_superseded_functions_sql),
+        migration(20, "worker_roles", PackageResources._20_worker_roles_sql),
     ]
 
     /// The first sixteen migrations. What they made is part of SQL/schema and SQL/functions.

@@ -179,7 +179,7 @@ struct QueueModelTests {
 
     private func claim(_ worker: String, _ rig: Rig, _ model: inout Model) async throws {
         let claimed = try await rig.world.repository.claimTask(
-            runtime: rig.bot.runtime, worker: worker, lease: .seconds(3600))
+            runtime: rig.bot.runtime, worker: WorkerIdentity(name: worker), lease: .seconds(3600))
         var expected: (index: Int, task: Task, positions: [Int64], context: Int64)?
         while let index = model.sessions.indices.filter({
             model.sessions[$0].queued != nil && model.sessions[$0].claimed == nil
@@ -229,7 +229,7 @@ struct QueueModelTests {
         let worker = random.happens(oneIn: 4) ? "somebody" : task?.worker ?? rig.name("w1")
         let reply = random.happens(oneIn: 4) ? "" : "yes"
         let isTaken = try await isAccepted {
-            try await rig.world.repository.completeTask(task?.id ?? 0, worker: worker, reply: reply)
+            try await rig.world.repository.completeTask(task?.id ?? 0, worker: WorkerIdentity(name: worker), reply: reply)
         }
         try Deviation.unless(isTaken == (task != nil && worker == task?.worker), "completed by \(worker): \(isTaken)")
         guard isTaken, let task else { return }
@@ -245,7 +245,7 @@ struct QueueModelTests {
 
     private func fail(_ index: Int, _ rig: Rig, _ model: inout Model) async throws {
         guard let task = model.sessions[index].claimed, let worker = task.worker else { return }
-        try await rig.world.repository.failTask(task.id, worker: worker, error: "broken")
+        try await rig.world.repository.failTask(task.id, worker: WorkerIdentity(name: worker), error: "broken")
         try await failed(task, index, rig, &model)
     }
 
@@ -276,7 +276,7 @@ struct QueueModelTests {
     /// By a worker whose call of claim_task got no answer.
     private func returnClaims(_ name: String, _ rig: Rig, _ model: inout Model) async throws {
         let worker = rig.name(name)
-        try await rig.world.repository.returnClaims(worker: worker)
+        try await rig.world.repository.returnClaims(worker: WorkerIdentity(name: worker))
         try await rig.world.pool.run("SELECT gateway.expire_claims($1)", [.text(rig.bot.runtime)])
         for index in model.sessions.indices where model.sessions[index].claimed?.worker == worker {
             model.sessions[index].queued = model.sessions[index].claimed

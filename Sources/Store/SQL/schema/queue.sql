@@ -29,6 +29,7 @@ CREATE TABLE gateway.agent_task (
     created_at timestamptz NOT NULL DEFAULT now(),
     claimed_at timestamptz,
     finished_at timestamptz,
+    claim_key bytea,                                -- of the claim's token (see claim_key); NULL: claimed without one
     PRIMARY KEY (installation_id, id),
     FOREIGN KEY (installation_id, session_id) REFERENCES gateway.chat_session (installation_id, id) ON DELETE CASCADE
 );
@@ -43,3 +44,12 @@ CREATE INDEX agent_task_queue_by_installation ON gateway.agent_task (installatio
     WHERE status = 'queued' AND runtime_id <> '';
 CREATE INDEX agent_task_claims ON gateway.agent_task (claim_expires_at) WHERE status = 'claimed';
 CREATE INDEX agent_task_by_id ON gateway.agent_task (id);
+
+-- Which database roles may claim tasks of which runtimes. Such a role may call the worker functions alone (see
+-- add_worker_role).
+CREATE TABLE gateway.worker_role (
+    role_name text NOT NULL,
+    runtime_id text NOT NULL,
+    granted_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (role_name, runtime_id)
+);

@@ -6,7 +6,9 @@
 --
 -- Called by apply_configuration and apply_installation.
 CREATE OR REPLACE FUNCTION gateway.apply_agent(p_workspace text, p_agent text, p_runtime text, p_is_listed boolean)
-RETURNS bigint LANGUAGE plpgsql AS $$
+RETURNS bigint LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
 DECLARE
     v_workspace bigint;
     v_agent bigint;

@@ -13,7 +13,9 @@
 -- Raises GW002 when an app is active in another workspace. Locks: an advisory lock first, so that replicas that start
 -- together apply the same file one after another. Called by the gateway at its start and at a reload.
 CREATE OR REPLACE FUNCTION gateway.apply_configuration(p_agents jsonb, p_installations jsonb)
-RETURNS TABLE (kind text, name text, change text) LANGUAGE plpgsql AS $$
+RETURNS TABLE (kind text, name text, change text) LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
 #variable_conflict use_column
 DECLARE
     v_agent record;

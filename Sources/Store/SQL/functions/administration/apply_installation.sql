@@ -4,7 +4,9 @@
 -- Raises GW002 when the app is active in another workspace. Called by put_installation.
 CREATE OR REPLACE FUNCTION gateway.apply_installation(
     p_app_id text, p_workspace text, p_agent text, p_domain text, p_locale text, p_access text
-) RETURNS TABLE (installation_id bigint, status text) LANGUAGE plpgsql AS $$
+) RETURNS TABLE (installation_id bigint, status text) LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
 #variable_conflict use_column
 DECLARE
     v_agent bigint := gateway.apply_agent(p_workspace, p_agent, 'default', false);

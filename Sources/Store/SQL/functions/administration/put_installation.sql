@@ -7,7 +7,9 @@
 -- which. Locks: the app's row (FOR NO KEY UPDATE). Called by apply_configuration and by the command `installation add`.
 CREATE OR REPLACE FUNCTION gateway.put_installation(
     p_app_id text, p_workspace text, p_agent text, p_domain text, p_locale text, p_access text, p_origin text
-) RETURNS TABLE (installation_id bigint, status text, was text) LANGUAGE plpgsql AS $$
+) RETURNS TABLE (installation_id bigint, status text, was text) LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
 #variable_conflict use_column
 DECLARE
     v_known gateway.installation;

@@ -4,7 +4,9 @@
 --   p_by   who revokes it: config (the file no longer names it) or command
 --
 -- Called by apply_configuration and by the command `installation revoke`.
-CREATE OR REPLACE FUNCTION gateway.revoke_installation(p_app_id text, p_by text) RETURNS boolean LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION gateway.revoke_installation(p_app_id text, p_by text) RETURNS boolean LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
 BEGIN
     UPDATE gateway.installation i
     SET status = 'revoked', revoked_by = p_by, lease_holder = NULL, lease_expires_at = NULL,

@@ -6,6 +6,7 @@ CREATE OR REPLACE FUNCTION gateway.run_command(
     p_command text, p_title text, p_description text
 ) RETURNS void LANGUAGE plpgsql
 SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET plan_cache_mode = force_generic_plan
+SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     v_answer jsonb;

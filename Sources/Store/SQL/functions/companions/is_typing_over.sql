@@ -2,7 +2,9 @@
 -- Called by take_typing.
 CREATE OR REPLACE FUNCTION gateway.is_typing_over(p_installation bigint, p_session bigint, p_position bigint)
 RETURNS boolean
-LANGUAGE sql STABLE AS $$
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
     SELECT NOT EXISTS (
         SELECT FROM gateway.chat_session s
         WHERE s.installation_id = p_installation AND s.id = p_session AND p_position > s.answered_position

@@ -6,7 +6,9 @@ CREATE OR REPLACE FUNCTION gateway.take_progress(p_holder text, p_limit int)
 RETURNS TABLE (
     installation_id bigint, task_id bigint, version bigint, text text, lark_message_id text, attempts int, agent text,
     chat_id text, reply_to text, in_thread boolean
-) LANGUAGE plpgsql AS $$
+) LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
 #variable_conflict use_column
 BEGIN
     DELETE FROM gateway.progress p USING gateway.installation i, gateway.agent_task t

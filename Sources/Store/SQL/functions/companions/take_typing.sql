@@ -8,7 +8,9 @@ CREATE OR REPLACE FUNCTION gateway.take_typing(
     p_holder text, p_limit int, p_installation bigint DEFAULT NULL, p_session bigint DEFAULT NULL
 ) RETURNS TABLE (
     installation_id bigint, session_id bigint, "position" bigint, lark_message_id text, reaction_id text, attempts int
-) LANGUAGE plpgsql AS $$
+) LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
 #variable_conflict use_column
 BEGIN
     RETURN QUERY

@@ -3,7 +3,9 @@
 CREATE OR REPLACE FUNCTION gateway.find_or_create_sessions(
     p_installation bigint[], p_chat_id text[], p_thread_id text[], p_chat_type text[], p_member bigint[],
     p_verdict text[]
-) RETURNS bigint[] LANGUAGE plpgsql AS $$
+) RETURNS bigint[] LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
 #variable_conflict use_column
 BEGIN
     WITH chat AS (

@@ -4,7 +4,9 @@
 -- Returns verdicts and member ids, one per message. Called by ingest_messages, if a sender is unknown.
 CREATE OR REPLACE FUNCTION gateway.identify_senders(
     p_installation bigint[], p_sender text[], p_verdict text[], p_member bigint[]
-) RETURNS TABLE (verdicts text[], members bigint[]) LANGUAGE plpgsql AS $$
+) RETURNS TABLE (verdicts text[], members bigint[]) LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
 #variable_conflict use_column
 BEGIN
     WITH stranger AS MATERIALIZED (

@@ -42,6 +42,7 @@ CREATE OR REPLACE FUNCTION gateway.ingest_messages(
 LANGUAGE plpgsql
 SET lock_timeout = '800ms' SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off
 SET plan_cache_mode = force_generic_plan
+SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column
 DECLARE

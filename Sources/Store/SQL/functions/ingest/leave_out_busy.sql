@@ -3,7 +3,9 @@
 -- Locks: sessions in key order (FOR NO KEY UPDATE SKIP LOCKED). Called by ingest_messages, with p_skips_busy.
 CREATE OR REPLACE FUNCTION gateway.leave_out_busy(
     p_installation bigint[], p_message_id text[], p_verdict text[], p_session bigint[]
-) RETURNS TABLE (verdicts text[], sessions bigint[]) LANGUAGE plpgsql AS $$
+) RETURNS TABLE (verdicts text[], sessions bigint[]) LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
 #variable_conflict use_column
 DECLARE
     v_locked bigint[];

@@ -1,6 +1,8 @@
 -- Notifies the replicas (gateway_installation). Fires when an installation is added, gets a new revision, is wanted by
 -- a replica, or is released.
-CREATE OR REPLACE FUNCTION gateway.announce_installation() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION gateway.announce_installation() RETURNS trigger LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
 BEGIN
     NOTIFY gateway_installation;
     RETURN NULL;

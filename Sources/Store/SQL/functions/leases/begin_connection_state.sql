@@ -1,6 +1,8 @@
 -- Resets the connection state of a lease that changes hands: the new holder is connecting; without a holder the state
 -- is unknown. Fires before an update that changes the holder or the generation.
-CREATE OR REPLACE FUNCTION gateway.begin_connection_state() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION gateway.begin_connection_state() RETURNS trigger LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
 BEGIN
     NEW.connection_state := CASE WHEN NEW.lease_holder IS NOT NULL THEN 'connecting' END;
     NEW.connection_since := CASE WHEN NEW.lease_holder IS NOT NULL THEN clock_timestamp() END;

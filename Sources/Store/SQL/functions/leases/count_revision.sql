@@ -1,6 +1,8 @@
 -- Increments an installation's revision. Fires before an update that changes what its connection depends on, whoever
 -- makes the change; replicas then reload the installation (the trigger installation_announced notifies them).
-CREATE OR REPLACE FUNCTION gateway.count_revision() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION gateway.count_revision() RETURNS trigger LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
 BEGIN
     NEW.revision := OLD.revision + 1;
     RETURN NEW;

@@ -2,7 +2,9 @@
 -- still holds; is_wanted: another live replica asks for the installation.
 -- Locks: installations in key order (FOR NO KEY UPDATE), which never waits for ingest. Called by the gateway.
 CREATE OR REPLACE FUNCTION gateway.hold_leases(p_holder text, p_ttl interval)
-RETURNS TABLE (installation_id bigint, generation bigint, revision bigint, is_wanted boolean) LANGUAGE plpgsql AS $$
+RETURNS TABLE (installation_id bigint, generation bigint, revision bigint, is_wanted boolean) LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
 #variable_conflict use_column
 BEGIN
     INSERT INTO gateway.replica AS r (holder, expires_at) VALUES (p_holder, clock_timestamp() + p_ttl)

@@ -3,7 +3,9 @@
 CREATE OR REPLACE FUNCTION gateway.record_connections(
     p_installation bigint[], p_generation bigint[], p_state text[], p_reason text[], p_age_ms bigint[],
     p_retry_in_ms bigint[]
-) RETURNS void LANGUAGE sql AS $$
+) RETURNS void LANGUAGE sql
+SET search_path = pg_catalog, pg_temp
+AS $$
     WITH locked AS (
         SELECT i.id FROM gateway.installation i WHERE i.id = ANY (p_installation) ORDER BY i.id FOR NO KEY UPDATE
     )

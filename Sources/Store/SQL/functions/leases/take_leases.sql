@@ -18,7 +18,9 @@ CREATE OR REPLACE FUNCTION gateway.take_leases(
 ) RETURNS TABLE (
     installation_id bigint, app_id text, generation bigint, revision bigint, domain text, sealed_secret bytea,
     sealed_key_id text, bot_open_id text, bot_union_id text
-) LANGUAGE plpgsql AS $$
+) LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
 #variable_conflict use_column
 DECLARE
     v_now timestamptz;

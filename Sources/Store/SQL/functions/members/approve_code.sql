@@ -5,7 +5,9 @@
 -- Returns one row. outcome: bound, already_bound, used, expired, or unknown (then the other columns are NULL).
 -- Locks: the token (FOR UPDATE), so that of two calls one succeeds. Called by the command `member approve`.
 CREATE OR REPLACE FUNCTION gateway.approve_code(p_code_sha256 bytea, p_member text)
-RETURNS TABLE (outcome text, open_id text, member text, workspace text) LANGUAGE plpgsql AS $$
+RETURNS TABLE (outcome text, open_id text, member text, workspace text) LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
 #variable_conflict use_column
 DECLARE
     v_token gateway.binding_token;

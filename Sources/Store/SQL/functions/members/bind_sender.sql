@@ -3,7 +3,9 @@
 --
 -- Called by approve_code and redeem_link, which hold the token's lock.
 CREATE OR REPLACE FUNCTION gateway.bind_sender(p_installation bigint, p_open_id text, p_member text)
-RETURNS boolean LANGUAGE plpgsql AS $$
+RETURNS boolean LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
 DECLARE
     v_workspace gateway.workspace;
 BEGIN

@@ -8,7 +8,9 @@ CREATE OR REPLACE FUNCTION gateway.find_link(p_link_sha256 bytea)
 RETURNS TABLE (
     state text, app_id text, open_id text, agent text, workspace text, locale text, member text, tries_left int
 )
-LANGUAGE sql STABLE AS $$
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
     SELECT gateway.link_state(t), i.app_id, t.open_id, a.name, w.name, i.locale,
         CASE WHEN t.expires_at > clock_timestamp() THEN m.name END, gateway.most_wrong_codes() - t.wrong_codes
     FROM gateway.binding_token t

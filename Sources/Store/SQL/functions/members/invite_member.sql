@@ -6,7 +6,9 @@
 -- Called by the command `member invite`.
 CREATE OR REPLACE FUNCTION gateway.invite_member(
     p_workspace text, p_member text, p_open_id text, p_code_sha256 bytea, p_valid interval
-) RETURNS boolean LANGUAGE plpgsql AS $$
+) RETURNS boolean LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
 DECLARE
     v_workspace bigint;
 BEGIN

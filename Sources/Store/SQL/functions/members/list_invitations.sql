@@ -3,7 +3,9 @@
 --
 -- Called by the pairing site.
 CREATE OR REPLACE FUNCTION gateway.list_invitations(p_link_sha256 bytea)
-RETURNS TABLE (invitation bigint, code_sha256 bytea) LANGUAGE sql STABLE AS $$
+RETURNS TABLE (invitation bigint, code_sha256 bytea) LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
     SELECT v.id, v.code_sha256
     FROM gateway.binding_token t
     JOIN gateway.installation i ON i.id = t.installation_id

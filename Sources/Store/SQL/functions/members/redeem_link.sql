@@ -9,7 +9,9 @@
 --
 -- Each outcome from wrong_code on counts as one wrong code. Locks: the token, then the invitation (FOR UPDATE).
 CREATE OR REPLACE FUNCTION gateway.redeem_link(p_link_sha256 bytea, p_invitation bigint) RETURNS text
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
 DECLARE
     v_token gateway.binding_token;
     v_invitation gateway.invitation;

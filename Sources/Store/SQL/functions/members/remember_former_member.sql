@@ -1,5 +1,7 @@
 -- Records the senders bound to a member as former members, not yet told. Fires before the member is deleted.
-CREATE OR REPLACE FUNCTION gateway.remember_former_member() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION gateway.remember_former_member() RETURNS trigger LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
 BEGIN
     INSERT INTO gateway.former_member (installation_id, open_id)
     SELECT b.installation_id, b.open_id FROM gateway.member_binding b

@@ -6,6 +6,7 @@ CREATE OR REPLACE FUNCTION gateway.put_outbox_for_session(
     p_installation bigint, p_session bigint, p_kind text, p_payload jsonb, p_reply_to text
 ) RETURNS void LANGUAGE plpgsql
 SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET plan_cache_mode = force_generic_plan
+SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
     -- A separate test: in one expression with the query, every reply would pay for planning the query.

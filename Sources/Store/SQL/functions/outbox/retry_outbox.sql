@@ -2,7 +2,9 @@
 --
 --   p_id       NULL: every dead row of the app
 --   p_app_id   NULL: of all apps
-CREATE OR REPLACE FUNCTION gateway.retry_outbox(p_id uuid, p_app_id text) RETURNS bigint LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION gateway.retry_outbox(p_id uuid, p_app_id text) RETURNS bigint LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
 DECLARE
     v_count bigint;
 BEGIN

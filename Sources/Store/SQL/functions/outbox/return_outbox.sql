@@ -4,6 +4,7 @@
 -- be blocked for their whole visibility timeout. Called by the gateway. Planner settings: see ingest_messages.
 CREATE OR REPLACE FUNCTION gateway.return_outbox(p_holder text, p_under_way uuid[]) RETURNS int LANGUAGE plpgsql
 SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET plan_cache_mode = force_generic_plan
+SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     v_count int;

@@ -8,7 +8,9 @@
 CREATE OR REPLACE FUNCTION gateway.settle_outbox(
     p_installation bigint, p_generation bigint, p_id uuid, p_lark_message_id text, p_error text, p_retry_in interval,
     p_told text DEFAULT NULL
-) RETURNS void LANGUAGE plpgsql AS $$
+) RETURNS void LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
 DECLARE
     v_row gateway.outbox;
 BEGIN

@@ -4,28 +4,36 @@
 --   worker         the claim's owner; the other worker functions check it
 --   lease          visibility timeout: how long the claim lasts without extend_task
 --   installation   NULL means the tasks of all installations
+--   token          a secret of the worker's choice. The claim can be extended, completed, failed or returned with it
+--                  alone: a worker's name is no secret. Only a role with the rights of the schema's owner may leave it
+--                  out
 --
 -- Returns the task and what the worker needs to run it:
 --
 --   messages        unanswered user messages of one context, in order, without commands (see hand_out):
---                   [{position, lark_message_id, sender, content, created_at}]
+--                   [{position, lark_message_id, sender, content, created_at}]. The first one has omitted_before
+--                   where older ones were too many: how many were left out
 --   context         the position of the /new that began the context, 0 for none. A worker that remembers a session
 --                   forgets it when the context changes
 --   group_context   what others said in the group before: [{lark_message_id, sender, from: user or bot, content,
 --                   created_at}]
 --
 -- Gives expired claims of the runtime back first. A task whose messages can't be handed out fails, its chat is told,
--- and the next task is claimed. Raises 22023 when worker or lease is missing.
+-- and the next task is claimed. Raises 22023 when worker, lease or token is missing, and 42501 when the role may not
+-- claim tasks of the runtime (see add_worker_role).
 -- Locks: the task and its session together (FOR NO KEY UPDATE SKIP LOCKED), so the claim never waits for either.
 -- Public worker function. Planner settings: see ingest_messages.
 CREATE OR REPLACE FUNCTION gateway.claim_task(
-    runtime text, worker text, lease interval DEFAULT '60 seconds', installation bigint DEFAULT NULL
+    runtime text, worker text, lease interval DEFAULT '60 seconds', installation bigint DEFAULT NULL,
+    token text DEFAULT NULL
 ) RETURNS TABLE (
     task_id bigint, session_id bigint, workspace text, agent text, chat_id text, chat_type text, attempt int,
     messages jsonb, context bigint, group_context jsonb
 ) LANGUAGE plpgsql
 SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off SET enable_mergejoin = off
 SET enable_sort = off SET plan_cache_mode = force_generic_plan
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column
 DECLARE
@@ -39,6 +47,7 @@ BEGIN
     IF claim_task.lease IS NULL OR clock_timestamp() + claim_task.lease IS NULL THEN
         RAISE EXCEPTION 'claim_task needs a lease' USING ERRCODE = '22023';
     END IF;
+    PERFORM gateway.check_worker_role(claim_task.token, claim_task.runtime);
     PERFORM gateway.expire_claims(claim_task.runtime);
     LOOP
         v_task := NULL;
@@ -65,7 +74,8 @@ BEGIN
             END IF;
             EXIT WHEN NOT FOUND;
             v_task := v_found.task;
-            RETURN QUERY SELECT * FROM gateway.hand_out(v_task, v_found.session, claim_task.worker, claim_task.lease);
+            RETURN QUERY SELECT * FROM gateway.hand_out(v_task, v_found.session, claim_task.worker, claim_task.lease,
+                gateway.claim_key(claim_task.token));
             EXIT WHEN FOUND;
         -- These classes (22, 23, 54, XX) are about this task's rows. Errors about the server reach the worker, which
         -- retries.

@@ -2,19 +2,29 @@
 -- puts the reply into the outbox, in one transaction.
 --
 --   reply   Markdown. An empty reply (NULL, white space) sends nothing, and the messages still count as answered
+--   token   the one that the task was claimed with
 --
 -- Messages that the task was not handed and no window covers get a run of their own (queue_rest).
--- Raises GW001 when the worker lost its claim; nothing is stored then.
+-- Raises GW001 when the worker lost its claim, and 22023 when the reply is over 8 MiB; nothing is stored then.
 -- Locks: the session, then the task (hold_task). Public worker function.
-CREATE OR REPLACE FUNCTION gateway.complete_task(task_id bigint, worker text, reply text) RETURNS void
-LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION gateway.complete_task(
+    task_id bigint, worker text, reply text, token text DEFAULT NULL
+) RETURNS void
+LANGUAGE plpgsql
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
 DECLARE
-    v_task gateway.agent_task := gateway.hold_task(complete_task.task_id, complete_task.worker);
+    v_task gateway.agent_task := gateway.hold_task(complete_task.task_id, complete_task.worker, complete_task.token);
     v_position bigint;
     v_has_rest boolean;
     v_trigger text;
     v_has_text boolean := coalesce(reply, '') !~ '^\s*$';
 BEGIN
+    IF octet_length(reply) > 8 * 1024 * 1024 THEN
+        RAISE EXCEPTION 'the reply to task % is over 8 MiB', v_task.id USING ERRCODE = '22023',
+            HINT = 'complete the task with a shorter reply, or fail it';
+    END IF;
     UPDATE gateway.agent_task t SET status = 'completed', finished_at = clock_timestamp(), claim_expires_at = NULL
     WHERE t.installation_id = v_task.installation_id AND t.id = v_task.id;
     UPDATE gateway.chat_session s

@@ -6,7 +6,9 @@
 -- A task that was queued for the session meanwhile is cancelled: the task that is given back covers its messages too.
 -- Locks: sessions (FOR NO KEY UPDATE SKIP LOCKED), then each task (FOR UPDATE). Called by claim_task and by the
 -- gateway.
-CREATE OR REPLACE FUNCTION gateway.expire_claims(p_runtime text DEFAULT NULL) RETURNS int LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION gateway.expire_claims(p_runtime text DEFAULT NULL) RETURNS int LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
 DECLARE
     -- Read once: the volatile clock_timestamp() in the condition would keep the index from being used.
     v_now timestamptz := clock_timestamp();
@@ -36,7 +38,8 @@ BEGIN
             WHERE t.installation_id = v_task.installation_id AND t.session_id = v_task.session_id
                 AND t.status = 'queued';
             UPDATE gateway.agent_task t
-            SET status = 'queued', attempt = t.attempt + 1, worker = NULL, claimed_at = NULL, claim_expires_at = NULL
+            SET status = 'queued', attempt = t.attempt + 1, worker = NULL, claim_key = NULL, claimed_at = NULL,
+                claim_expires_at = NULL
             WHERE t.installation_id = v_task.installation_id AND t.id = v_task.id;
             UPDATE gateway.chat_session s SET claimed_task_id = NULL
             WHERE s.installation_id = v_task.installation_id AND s.id = v_task.session_id;

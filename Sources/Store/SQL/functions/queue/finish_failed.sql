@@ -4,7 +4,9 @@
 -- came after them, they count as answered instead (set aside), and the messages behind them get a run.
 -- Locks: the caller holds the session's lock and the task's. Called by fail_task, expire_claims and claim_task.
 CREATE OR REPLACE FUNCTION gateway.finish_failed(p_task gateway.agent_task, p_error text) RETURNS void
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
 DECLARE
     v_is_set_aside boolean;
     v_has_rest boolean;

@@ -5,6 +5,7 @@
 CREATE OR REPLACE FUNCTION gateway.queue_rest(p_installation bigint, p_session bigint) RETURNS void
 LANGUAGE plpgsql
 SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET plan_cache_mode = force_generic_plan
+SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     v_agent gateway.agent;

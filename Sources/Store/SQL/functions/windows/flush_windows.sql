@@ -22,6 +22,7 @@ CREATE OR REPLACE FUNCTION gateway.flush_windows(
 ) RETURNS TABLE (session_id bigint, outcome text, task_id bigint, remaining_ms bigint)
 LANGUAGE plpgsql
 SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET plan_cache_mode = force_generic_plan
+SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column
 DECLARE

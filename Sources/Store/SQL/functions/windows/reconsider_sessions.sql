@@ -2,7 +2,9 @@
 -- an agent got or lost its runtime, or was archived or restored. A new runtime also moves the queued tasks to it.
 -- Archiving also cancels claimed tasks: their workers are refused, and the chats get the notice instead of a reply.
 -- Locks: when the agent goes away, sessions in key order (FOR NO KEY UPDATE), then tasks.
-CREATE OR REPLACE FUNCTION gateway.reconsider_sessions() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION gateway.reconsider_sessions() RETURNS trigger LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
 BEGIN
     IF NEW.runtime_id IS NOT NULL AND NEW.archived_at IS NULL THEN
         UPDATE gateway.agent_task t SET runtime_id = NEW.runtime_id WHERE t.agent_id = NEW.id AND t.status = 'queued';

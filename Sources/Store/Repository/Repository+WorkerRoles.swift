@@ -1,0 +1,32 @@
+import Postgres
+
+/// A database role that may work for a runtime.
+package struct WorkerRole: Sendable {
+    package let name: String
+    package let runtime: String
+    /// false: it was dropped from the database.
+    package let isThere: Bool
+}
+
+/// Roles that may call the worker functions, and nothing else of the schema.
+extension Repository {
+    package func workerRoles() async throws -> [WorkerRole] {
+        try await run(SQL.listWorkerRoles, []).map { row in
+            WorkerRole(
+                name: try row.value("role_name"), runtime: try row.value("runtime_id"),
+                isThere: try row.value("is_there"))
+        }
+    }
+
+    /// - Throws: `PostgresError`; with SQLSTATE 42704 when there is no such role, and with 22023 when it has the rights
+    ///   of the schema's owner anyway.
+    package func addWorkerRole(_ name: String, runtime: String) async throws {
+        try await run(SQL.addWorkerRole, [.text(name), .text(runtime)])
+    }
+
+    /// - Parameter runtime: nil: all of them.
+    /// - Returns: for how many runtimes it can't work any more.
+    package func removeWorkerRole(_ name: String, runtime: String?) async throws -> Int {
+        try await run(SQL.removeWorkerRole, [.text(name), .text(runtime)]).first.map { try $0.value("removed") } ?? 0
+    }
+}

@@ -1,0 +1,57 @@
+import Configuration
+import Gateway
+import Postgres
+import Store
+
+/// `worker-role ...`: which database roles may work for which runtimes.
+enum WorkerRoleCommand {
+    static let usage = """
+        worker-role list | add ROLE --runtime NAME | remove ROLE [--runtime NAME], each with --config FILE
+        """
+
+    static func run(_ words: [String]) async throws -> Int32 {
+        let arguments = try Arguments(words, known: ["config", "runtime"])
+        let configuration = try Configuration.load(path: arguments.required("config"), for: .database)
+        return try await Database.withRepository(configuration) { repository in
+            switch (arguments.positional.first, arguments.positional.count) {
+            case ("list", 1): return try await list(repository)
+            case ("add", 2): return try await add(arguments.positional[1], arguments.required("runtime"), repository)
+            case ("remove", 2):
+                return try await remove(arguments.positional[1], arguments.options["runtime"], repository)
+            default: throw UsageError(usage)
+            }
+        }
+    }
+
+    private static func list(_ repository: Repository) async throws -> Int32 {
+        Table.print(
+            ["ROLE", "RUNTIME", ""],
+            try await repository.workerRoles().map { [$0.name, $0.runtime, $0.isThere ? "" : "was dropped"] })
+        return ExitCode.done
+    }
+
+    private static func add(_ role: String, _ runtime: String, _ repository: Repository) async throws -> Int32 {
+        guard !runtime.isEmpty else { throw UsageError("a runtime needs a name") }
+        do {
+            try await repository.addWorkerRole(role, runtime: runtime)
+            print("\(role) may claim tasks of runtime \(runtime) and answer them, and nothing else")
+            return ExitCode.done
+        } catch PostgresError.statement(let error) where ["42704", "22023"].contains(error.sqlState) {
+            print(
+                error.sqlState == "42704"
+                    ? "there is no database role \(role): make it first, with CREATE ROLE \"\(role)\" LOGIN PASSWORD '...'"
+                    : "\(role) owns the schema, or has the rights of its owner: make a role for workers alone")
+            return ExitCode.failed
+        }
+    }
+
+    private static func remove(_ role: String, _ runtime: String?, _ repository: Repository) async throws -> Int32 {
+        let count = try await repository.removeWorkerRole(role, runtime: runtime)
+        guard count > 0 else {
+            print("\(role) is no worker role" + (runtime.map { " of runtime \($0)" } ?? ""))
+            return ExitCode.failed
+        }
+        print("done: \(count)")
+        return ExitCode.done
+    }
+}

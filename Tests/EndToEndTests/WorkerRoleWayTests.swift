@@ -1,0 +1,77 @@
+import Foundation
+import LarkSimulator
+import Postgres
+import TestSupport
+import Testing
+
+@Suite("A worker with a database role of its own, through the real programs")
+struct WorkerRoleWayTests {
+    private func command(_ words: [String], _ configuration: String) async throws -> (status: Int32, output: String) {
+        let command = try Daemon(words + ["--config", configuration])
+        return (await command.ended(), command.output)
+    }
+
+    @Test(
+        "a role that worker-role added claims, shows progress and answers, from the worker and from another language; removed, it gets nothing"
+    )
+    func way() async throws {
+        let stage = try await Stage()
+        let role = "agents_" + (try await stage.rows("SELECT current_database()")[0].dropFirst().dropLast())
+        let daemon = try await stage.start(stage.configuration())
+        let administrator = try Daemon.file(stage.configuration())
+        let missing = try await command(["worker-role", "add", role, "--runtime", "default"], administrator)
+        #expect(missing.status == 1 && missing.output.contains("CREATE ROLE \"\(role)\""), "\(missing)")
+        try await stage.pool.run("CREATE ROLE \(role) LOGIN")
+        #expect(try await command(["worker-role", "add", role, "--runtime", "default"], administrator).status == 0)
+        let list = try await command(["worker-role", "list"], administrator)
+        #expect(list.output.contains(role) && list.output.contains("default"), "\(list)")
+
+        let url = stage.url + " user=\(role)"
+        let own = try Daemon.file(#"{"database_url": "\#(url)"}"#)
+        let script = #"echo '{"progress": "looking"}'; sleep 1; grep -o '"content": *"[^"]*"' | tail -1"#
+        let worker = try Daemon(
+            ["worker", "--config", own, "--runtime", "default", "--lease", "2s", "--", "/bin/sh", "-c", script])
+        #expect(try await worker.logs("worker.started"))
+        await stage.say("hello")
+        let sent = await stage.sent(2)
+        #expect(sent.first?.content.contains("looking") == true, "\(sent)")
+        #expect(sent.last?.content.contains("hello") == true, "\(sent)")
+        #expect(try await worker.logs("task.completed"))
+        #expect(await worker.stop() == 0)
+        #expect(worker.events("database.unavailable").isEmpty, "\(worker.output)")
+
+        let example = PeerProcess(
+            "/usr/bin/python3",
+            [
+                URL(fileURLWithPath: #filePath).deletingLastPathComponent()
+                    .appendingPathComponent("../../examples/worker.py").standardized.path, url,
+            ])
+        await stage.say("and you?")
+        #expect(await stage.sent(3).last?.content == #"{"text":"You said: and you?"}"#)
+        await example.stop()
+
+        let removed = try await command(["worker-role", "remove", role], administrator)
+        #expect(removed.status == 0)
+        #expect(try await command(["worker-role", "remove", role], administrator).status == 1)
+        let refused = try Daemon(["worker", "--config", own, "--runtime", "default", "--", "/bin/cat"])
+        #expect(try await refused.logs("database.unavailable"))
+        #expect(refused.events("database.unavailable").first?["error"].string?.contains("42501") == true)
+        #expect(await refused.stop() == 0)
+        try await stage.pool.run("DROP ROLE \(role)")
+        await stage.end(daemon)
+    }
+
+    @Test("wrong words for worker-role are wrong usage, and the gateway's own role is refused")
+    func mistakes() async throws {
+        let stage = try await Stage()
+        let configuration = try Daemon.file(stage.configuration())
+        for words in [["add", "x"], ["remove"], ["lits"], ["add", "x", "--runtime", ""]] {
+            let result = try await command(["worker-role"] + words, configuration)
+            #expect(result.status == 2, "\(words): \(result)")
+        }
+        let owner = try await stage.rows("SELECT current_user")[0].dropFirst().dropLast()
+        let result = try await command(["worker-role", "add", String(owner), "--runtime", "default"], configuration)
+        #expect(result.status == 1 && result.output.contains("rights of its owner"), "\(result)")
+        await stage.end()
+    }
+}
