@@ -49,9 +49,9 @@ struct DeliveryReceiver: Sendable {
         }
     }
 
-    /// The platform's own limit for a text is 150 KB: some milliseconds. What is far beyond it is decoded on a thread
-    /// of its own, so that the other connections need not wait for it.
-    private static let maxBytesInPlace = 1 << 20
+    /// A text of the platform's own limit, 150 KB, takes some milliseconds. What is longer than this is decoded on a
+    /// thread of its own: acks, pings and leases of all the other connections need not wait for it.
+    private static let maxBytesInPlace = 16 << 10
 
     private func decode(_ payload: [UInt8]) async -> EventDecoder.Decoded {
         let decoder = EventDecoder(appID: appID, bot: bot.identity)
