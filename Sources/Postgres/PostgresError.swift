@@ -44,18 +44,24 @@ package struct StatementError: Error, Sendable, CustomStringConvertible {
     package let sqlState: String
     package let message: String
     package let constraint: String?
+    /// The server's, or that of one of our functions: what to do.
+    package let hint: String?
 
-    package init(statement: String, sqlState: String, message: String, constraint: String?) {
+    package init(statement: String, sqlState: String, message: String, constraint: String?, hint: String? = nil) {
         self.statement = statement
         self.sqlState = sqlState
         self.message = message
         self.constraint = constraint
+        self.hint = hint
     }
 
     /// Classes 22 (data), 23 (constraint) and 54 (a limit): this row will never fit, its neighbours may.
     package var blamesTheRow: Bool {
         sqlState.hasPrefix("22") || sqlState.hasPrefix("23") || sqlState.hasPrefix("54")
     }
+
+    /// Class 42, and 3F000: a right is missing, or a table, a column or a function. It will be missing the next time too.
+    package var isLasting: Bool { sqlState.hasPrefix("42") || sqlState == "3F000" }
 
     /// Gave up waiting for a lock (55P03).
     package var isLockTimeout: Bool { sqlState == "55P03" }

@@ -37,9 +37,9 @@ extension StatementError {
             guard let ascii = code.asciiValue, let text = PQresultErrorField(result, Int32(ascii)) else { return nil }
             return String(cString: text)
         }
-        // The codes of PG_DIAG_SQLSTATE, _MESSAGE_PRIMARY and _CONSTRAINT_NAME (postgres_ext.h).
+        // The codes of PG_DIAG_SQLSTATE, _MESSAGE_PRIMARY, _CONSTRAINT_NAME and _MESSAGE_HINT (postgres_ext.h).
         self.init(
             statement: statement, sqlState: field("C") ?? "XX000", message: field("M") ?? "no message",
-            constraint: field("n"))
+            constraint: field("n"), hint: field("H"))
     }
 }

@@ -1,3 +1,4 @@
+import AsyncRuntime
 import Foundation
 import LarkSimulator
 import Postgres
@@ -55,10 +56,44 @@ struct WorkerRoleWayTests {
         #expect(try await command(["worker-role", "remove", role], administrator).status == 1)
         let refused = try Daemon(["worker", "--config", own, "--runtime", "default", "--", "/bin/cat"])
         #expect(try await refused.logs("database.unavailable"))
-        #expect(refused.events("database.unavailable").first?["error"].string?.contains("42501") == true)
+        let refusal = try #require(refused.events("database.unavailable").first)
+        #expect(refusal["level"].string == "error" && refusal["error"].string?.contains("42501") == true, "\(refusal)")
+        #expect(refusal["hint"].string?.contains("the rights") == true, "\(refusal)")
         #expect(await refused.stop() == 0)
         try await stage.pool.run("DROP ROLE \(role)")
         await stage.end(daemon)
+    }
+
+    @Test("a worker's role that floods every channel with notifications keeps nobody else waiting")
+    func flood() async throws {
+        let stage = try await Stage()
+        let role = "flood_" + (try await stage.rows("SELECT current_database()")[0].dropFirst().dropLast())
+        let daemon = try await stage.start(stage.configuration())
+        let worker = try await stage.startWorker()
+        try await stage.pool.run("CREATE ROLE \(role) LOGIN")
+        let hostile = Pool(url: stage.url + " user=\(role)", size: 1)
+        let stop = AsyncEvent()
+        let flooding = Task {
+            var count = 0
+            while !stop.isSet {
+                for channel in ["outbox", "window", "progress", "installation", "task", "nonsense"] {
+                    try await hostile.run(
+                        "SELECT pg_notify('gateway_\(channel)', n::text) FROM generate_series(1, 200) n")
+                    count += 200
+                }
+            }
+            return count
+        }
+        for number in 1...5 {
+            let id = await stage.say("message \(number)")
+            #expect(await stage.acked(id, [200]))
+            #expect(await stage.sent(number, within: .seconds(10)).last?.content.contains("message \(number)") == true)
+        }
+        stop.set()
+        #expect(try await flooding.value > 1_000)
+        await hostile.close()
+        try await stage.pool.run("DROP ROLE \(role)")
+        await stage.end(worker, daemon)
     }
 
     @Test("wrong words for worker-role are wrong usage, and the gateway's own role is refused")

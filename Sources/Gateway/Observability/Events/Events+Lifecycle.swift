@@ -85,8 +85,18 @@ extension LogEvent {
         Self(.info, "pairing.listening", [("host", .text(host)), ("port", .count(port))])
     }
 
+    /// An error where trying again does not help.
     package static func databaseUnavailable(during: String, _ error: any Error) -> Self {
-        Self(.warning, "database.unavailable", [("during", .text(during)), ("error", .text("\(error)"))])
+        let fields: [(key: String, value: Value?)] = [("during", .text(during)), ("error", .text("\(error)"))]
+        guard case PostgresError.statement(let refusal) = error, refusal.isLasting else {
+            return Self(.warning, "database.unavailable", fields)
+        }
+        let hint =
+            refusal.hint
+            ?? (refusal.sqlState == "42501"
+                ? "give the role of database_url the rights that README names, or use the role that owns the schema"
+                : "the schema is missing, or is not this version's: start the gateway, or run lark-gateway migrate")
+        return Self(.error, "database.unavailable", fields + [("hint", .text(hint))])
     }
 
     static func databaseRecovered(during: String, failures: Int, lasted: Duration) -> Self {
