@@ -2,7 +2,7 @@
 --
 --   runtime        the runtime whose tasks are claimed
 --   worker         the claim's owner; the other worker functions check it
---   lease          visibility timeout: how long the claim lasts without extend_task
+--   lease          visibility timeout: how long the claim lasts without extend_task; at most a day
 --   installation   NULL means the tasks of all installations
 --   token          a secret of the worker's choice. The claim can be extended, completed, failed or returned with it
 --                  alone: a worker's name is no secret. Only a role with the rights of the schema's owner may leave it
@@ -43,9 +43,9 @@ BEGIN
     IF claim_task.worker IS NULL OR claim_task.worker = '' THEN
         RAISE EXCEPTION 'claim_task needs a worker name' USING ERRCODE = '22023';
     END IF;
-    -- Evaluated here: a lease that overflows a timestamp is the caller's error, and must not fail a task below.
-    IF claim_task.lease IS NULL OR clock_timestamp() + claim_task.lease IS NULL THEN
-        RAISE EXCEPTION 'claim_task needs a lease' USING ERRCODE = '22023';
+    IF claim_task.lease IS NULL OR claim_task.lease <= '0' OR claim_task.lease > '1 day' THEN
+        RAISE EXCEPTION 'claim_task needs a lease of at most a day' USING ERRCODE = '22023',
+            HINT = 'a longer run calls extend_task';
     END IF;
     PERFORM gateway.check_worker_role(claim_task.token, claim_task.runtime);
     PERFORM gateway.expire_claims(claim_task.runtime);
