@@ -4,7 +4,8 @@ package struct HTTPRequest: Sendable {
     /// Without the query; at most 2,048 bytes.
     package let path: String
     package let query: [String: String]
-    /// Names in lower case; without those of over 256 bytes, as in `query`.
+    /// Names in lower case; without those of over 256 bytes, as in `query`. Several lines of one name are one value, in
+    /// the order of arrival, with a comma between them.
     package let headers: [String: String]
     package let body: [UInt8]
     /// The peer's IPv4 address; of a proxy, where there is one.

@@ -175,8 +175,8 @@ private func handleAccess(
     request.state.withLock { $0.isUnderWay = true }
     let parsed = HTTPRequest(
         method: strlen(method) <= HTTPServer.maxNameBytes ? String(cString: method) : "", path: String(cString: url),
-        query: values(of: connection, lgw_http_arguments, lowercaseKeys: false),
-        headers: values(of: connection, lgw_http_headers, lowercaseKeys: true), body: body,
+        query: values(of: connection, lgw_http_arguments, areHeaders: false),
+        headers: values(of: connection, lgw_http_headers, areHeaders: true), body: body,
         clientAddress: address(of: connection))
     MHD_suspend_connection(connection)
     let bits = UInt(bitPattern: connection)
@@ -205,19 +205,33 @@ private func address(of connection: OpaquePointer) -> String {
     return text.withUnsafeBufferPointer { $0.baseAddress.map { String(cString: $0) } } ?? ""
 }
 
-private func values(of connection: OpaquePointer, _ kind: MHD_ValueKind, lowercaseKeys: Bool) -> [String: String] {
-    final class Collected { var values: [String: String] = [:] }
-    let collected = Collected()
+/// In the order of arrival, so that which of two counts never changes: the last of two arguments of one name; of header
+/// lines, in whatever spelling, all of them in one list (RFC 9110, section 5.3).
+private func values(of connection: OpaquePointer, _ kind: MHD_ValueKind, areHeaders: Bool) -> [String: String] {
+    final class Collected {
+        let areHeaders: Bool
+        var values: [String: String] = [:]
+
+        init(areHeaders: Bool) {
+            self.areHeaders = areHeaders
+        }
+
+        func add(_ name: String, _ value: String) {
+            guard areHeaders else { return values[name] = value }
+            let name = name.lowercased()
+            if values[name] == nil { values[name] = value } else { values[name]?.append(", \(value)") }
+        }
+    }
+    let collected = Collected(areHeaders: areHeaders)
     MHD_get_connection_values(
         connection, kind,
         { context, _, key, value in
             guard let context, let key, strlen(key) <= HTTPServer.maxNameBytes else { return lgw_http_yes }
-            let collected = Unmanaged<Collected>.fromOpaque(context).takeUnretainedValue()
-            collected.values[String(cString: key)] = value.map { String(cString: $0) } ?? ""
+            Unmanaged<Collected>.fromOpaque(context).takeUnretainedValue()
+                .add(String(cString: key), value.map { String(cString: $0) } ?? "")
             return lgw_http_yes
         }, Unmanaged.passUnretained(collected).toOpaque())
-    guard lowercaseKeys else { return collected.values }
-    return Dictionary(collected.values.map { ($0.key.lowercased(), $0.value) }, uniquingKeysWith: { $1 })
+    return collected.values
 }
 
 /// What an upgrade needs when libmicrohttpd hands the socket over.

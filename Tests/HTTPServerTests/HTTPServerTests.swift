@@ -61,4 +61,18 @@ struct HTTPServerTests {
         let port = server.port
         await #expect(throws: (any Error).self) { try await get(port) }
     }
+
+    @Test("of a header in several lines, in whatever spelling, all are told, in the order of arrival")
+    func repeatedHeaders() async throws {
+        let server = try HTTPServer(host: "127.0.0.1", port: 0) { request in
+            let names = (0..<32).map { "x-\($0)" }
+            return .text(names.map { request.headers[$0] ?? "-" }.joined(separator: "; "))
+        }
+        let client = try RawClient(port: server.port)
+        let lines = (0..<32).map { "X-\($0): one\r\nx-\($0): two\r\n" }.joined()
+        await client.write("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\(lines)\r\n")
+        let answer = await client.readToEnd()
+        #expect(answer.hasSuffix(Array(repeating: "one, two", count: 32).joined(separator: "; ")), "\(answer)")
+        await server.stop()
+    }
 }
