@@ -26,22 +26,24 @@ let package = Package(
         .target(name: "WebSocket", dependencies: ["AsyncRuntime", "Curl"]),
         .target(name: "HTTPServer", dependencies: ["AsyncRuntime", "CLibmicrohttpd"]),
         .target(name: "Lark", dependencies: ["AsyncRuntime", "Curl", "WebSocket", "CJansson"]),
+        // What a person reads on a terminal, or in the log.
+        .target(name: "Output"),
         // The database: its schema, and the repository with one method for each statement.
         .target(
             name: "Store", dependencies: ["AsyncRuntime", "Lark", "Postgres", "CLibsodium"],
             resources: [.embedInCode("SQL")]),
         .target(
             name: "Gateway",
-            dependencies: ["AsyncRuntime", "Curl", "HTTPServer", "Lark", "Postgres", "Store", "CLibsodium"]),
+            dependencies: ["AsyncRuntime", "Curl", "HTTPServer", "Lark", "Output", "Postgres", "Store", "CLibsodium"]),
         // What runs an agent's command for each task: a process of its own, beside the gateway.
         .target(name: "Worker", dependencies: ["AsyncRuntime", "Gateway", "Lark", "Postgres", "Store"]),
         .target(name: "LarkSimulator", dependencies: ["AsyncRuntime", "HTTPServer", "Lark", "WebSocket"]),
-        .target(name: "Configuration", dependencies: ["Curl", "Gateway", "Lark", "Store", "WebSocket"]),
+        .target(name: "Configuration", dependencies: ["Curl", "Gateway", "Lark", "Output", "Store", "WebSocket"]),
         .executableTarget(
             name: "lark-gateway",
             dependencies: [
-                "AsyncRuntime", "Configuration", "Curl", "Gateway", "HTTPServer", "Lark", "LarkSimulator", "Postgres",
-                "Store", "WebSocket", "Worker",
+                "AsyncRuntime", "Configuration", "Curl", "Gateway", "HTTPServer", "Lark", "LarkSimulator", "Output",
+                "Postgres", "Store", "WebSocket", "Worker",
             ]),
 
         // The client of an outside conformance suite for RFC 6455.
@@ -49,7 +51,8 @@ let package = Package(
 
         // What libFuzzer calls, and what the tests repeat with what it found (scripts/fuzz).
         .target(
-            name: "FuzzTargets", dependencies: ["Configuration", "Gateway", "HTTPServer", "Lark", "Store", "WebSocket"]),
+            name: "FuzzTargets",
+            dependencies: ["Configuration", "Gateway", "HTTPServer", "Lark", "Output", "Store", "WebSocket"]),
 
         // Counts the process's allocations, for the benchmark alone.
         .target(name: "CAllocationCount"),
@@ -84,11 +87,13 @@ let package = Package(
         .testTarget(name: "FuzzTargetsTests", dependencies: ["FuzzTargets"], exclude: ["Corpus", "Regressions"]),
         .testTarget(
             name: "LarkGatewayTests",
-            dependencies: ["Configuration", "Gateway", "Lark", "lark-gateway", "Store", "TestSupport", "WebSocket"]),
+            dependencies: [
+                "Configuration", "Gateway", "Lark", "lark-gateway", "Output", "Store", "TestSupport", "WebSocket",
+            ]),
         .testTarget(
             name: "EndToEndTests",
             dependencies: [
-                "Curl", "Gateway", "gateway-benchmark", "HTTPServer", "Lark", "lark-gateway", "LarkSimulator",
+                "Curl", "Gateway", "gateway-benchmark", "HTTPServer", "Lark", "lark-gateway", "LarkSimulator", "Output",
                 "Postgres", "Store", "TestSupport",
             ], exclude: ["Upgrade/previous"]),
     ],

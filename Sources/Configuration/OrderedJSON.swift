@@ -1,4 +1,5 @@
 import Foundation
+import Output
 
 /// JSON to be printed: the members of an object keep their order.
 package indirect enum OrderedJSON: Sendable {
@@ -47,14 +48,13 @@ package indirect enum OrderedJSON: Sendable {
         }
     }
 
-    /// No control character of it reaches a terminal: JSON escapes those below U+0020; DEL and U+0080 to U+009F are
-    /// escaped here.
+    /// No hidden character of it reaches a terminal: JSON escapes those below U+0020, the others are escaped here.
     private static func quote(_ text: String) -> String {
         let options: JSONSerialization.WritingOptions = [.fragmentsAllowed, .withoutEscapingSlashes]
         let data = (try? JSONSerialization.data(withJSONObject: text, options: options)) ?? Data("\"\"".utf8)
         return String(decoding: data, as: UTF8.self).unicodeScalars.reduce(into: "") { quoted, scalar in
-            if (0x7F...0x9F).contains(scalar.value) {
-                quoted += "\\u00" + String(scalar.value, radix: 16)
+            if HiddenCharacters.contains(scalar) {
+                quoted += HiddenCharacters.escaped(scalar)
             } else {
                 quoted.unicodeScalars.append(scalar)
             }

@@ -19,6 +19,8 @@ package enum FuzzTarget: String, CaseIterable, Sendable {
     case command
     /// What a browser sends to the pairing page.
     case pairing
+    /// What commands print of what stands in the database.
+    case table
 
     package func run(_ bytes: [UInt8]) {
         switch self {
@@ -31,6 +33,7 @@ package enum FuzzTarget: String, CaseIterable, Sendable {
         case .listed: ListedFuzzing.run(bytes)
         case .command: CommandFuzzing.run(bytes)
         case .pairing: PairingFuzzing.run(bytes)
+        case .table: TableFuzzing.run(bytes)
         }
     }
 }

@@ -1,5 +1,6 @@
 import Configuration
 import Foundation
+import Output
 import Postgres
 
 /// The executable: picks the command and turns its errors into one line and an exit code.
@@ -7,7 +8,7 @@ import Postgres
 struct LarkGateway {
     static let version = "0.1.0"
 
-    static let usage = """
+    static let usage: TerminalText = """
         usage: lark-gateway COMMAND [OPTIONS]
 
           run --config FILE              the daemon
@@ -38,7 +39,6 @@ struct LarkGateway {
                                          a simulated Lark to play with
           demo                           the whole way of a burst, on a private Postgres and a simulated Lark
           version                        print the version
-
         """
 
     static func main() async {
@@ -47,7 +47,7 @@ struct LarkGateway {
 
     static func run(_ words: [String]) async -> Int32 {
         guard let command = words.first else {
-            complain(usage)
+            Terminal.complain(usage)
             return ExitCode.usage
         }
         let rest = Array(words.dropFirst())
@@ -68,30 +68,26 @@ struct LarkGateway {
             case "simulate": return try await SimulateCommand.run(rest)
             case "demo": return try await DemoCommand.run(rest)
             case "version", "--version":
-                print("lark-gateway \(version)")
+                Terminal.say("lark-gateway \(version)")
                 return ExitCode.done
             case "help", "--help", "-h":
-                print(usage, terminator: "")
+                Terminal.say(usage)
                 return ExitCode.done
             default:
                 throw UsageError("unknown command \(command); lark-gateway help lists them")
             }
         } catch let error as UsageError {
-            complain("lark-gateway: \(error)\n")
+            Terminal.complain("lark-gateway: \(error.text)")
             return ExitCode.usage
         } catch let error as ConfigurationError {
-            complain("lark-gateway: configuration: \(error)\n")
+            Terminal.complain("lark-gateway: configuration: \(error)")
             return ExitCode.configuration
         } catch let error as PrivatePostgres.Failure where error.isSetUp {
-            complain("lark-gateway: \(error)\n")
+            Terminal.complain("lark-gateway: \(error)")
             return ExitCode.configuration
         } catch {
-            complain("lark-gateway: \(error)\n")
+            Terminal.complain("lark-gateway: \(error)")
             return ExitCode.failed
         }
-    }
-
-    private static func complain(_ text: String) {
-        FileHandle.standardError.write(Data(text.utf8))
     }
 }

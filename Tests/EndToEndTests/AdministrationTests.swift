@@ -2,6 +2,7 @@ import AsyncRuntime
 import Foundation
 import Lark
 import LarkSimulator
+import Output
 import Postgres
 import TestSupport
 import Testing
@@ -204,16 +205,56 @@ struct AdministrationTests {
         #expect(list.0 == 0)
         #expect(
             list.1.contains(
-                /KEY .*\nACME-2 +acme +ou_1 +\d+s +Second\s*\nACME-1 +acme +ou_1 +\d+s +It broke  \[2J again\s*\n/),
+                /KEY .*\nACME-2 +acme +ou_1 +\d+s +Second\s*\nACME-1 +acme +ou_1 +\d+s +It broke \u{FFFD}\[2J again\s*\n/
+            ),
             "\(list.1)")
         #expect(try await !issue("list", "--limit", "1").1.contains("ACME-1"))
         #expect(try await !issue("list", "--workspace", "other").1.contains("ACME"))
         let shown = try await issue("show", "acme-1")
-        #expect(shown.0 == 0 && shown.1.contains("\n\nwhen I pressed\n\tthe  button"), "\(shown.1)")
+        #expect(shown.0 == 0 && shown.1.contains("\n\n    when I pressed\n     the \u{FFFD}button\n"), "\(shown.1)")
         #expect(!(list.1 + shown.1).contains("\u{1B}"))
         #expect(try await issue("show", "ACME-3") == (1, "no issue ACME-3\n"))
         #expect(try await issue("list", "--limit", "0").0 == 2)
         await stage.end(daemon)
+    }
+
+    @Test("S12: what the platform, people and the database say is on one line of status, tables and errors")
+    func hidden() async throws {
+        let hostile =
+            "fake \u{1B}]0;owned\u{7}\u{1B}[2J\u{202E}ti\u{2066}\u{200B}\u{FEFF}\u{9B}31m\ncli_test is owned by eve\u{2028}x"
+        let stage = try await Stage()
+        let configuration = stage.configuration()
+        let daemon = try await stage.start(configuration)
+        await stage.say("/issue It broke \u{202E}niaga")
+        _ = await stage.sent(1)
+        #expect(await daemon.stop() == 0)
+        let literal = "'" + hostile + "'"
+        try await stage.pool.run(
+            "UPDATE gateway.installation SET lease_holder = 'replica', lease_expires_at = now() + interval '1 hour'")
+        // A new holder has no connection yet, so by itself.
+        try await stage.pool.run(
+            "UPDATE gateway.installation SET connection_state = 'backing_off', connection_reason = \(literal)")
+        try await stage.pool.run(
+            """
+            INSERT INTO gateway.outbox (installation_id, kind, receive_id_type, receive_id, payload, dead_at, last_error)
+            SELECT id, 'notice', 'chat_id', 'oc_1', '{}', clock_timestamp(), \(literal) FROM gateway.installation
+            """)
+        func output(_ words: String...) async throws -> [String] {
+            let command = try Daemon(words + ["--config", try Daemon.file(configuration)])
+            _ = await command.ended()
+            // Line breaks alone are the program's.
+            let hidden = command.output.unicodeScalars.filter { $0 != "\n" && HiddenCharacters.contains($0) }
+            #expect(hidden.isEmpty, "\(words): \(command.output.debugDescription)")
+            return command.output.split(separator: "\n").map(String.init)
+        }
+        let status = try await output("status")
+        #expect(status.count == 3 && status[2].contains("[2J\u{FFFD}ti"), "\(status)")
+        #expect(try await output("outbox", "list").count == 2)
+        let issues = try await output("issue", "list")
+        #expect(issues.count == 2 && issues[1].contains("It broke \u{FFFD}niaga"), "\(issues)")
+        #expect(try await output(hostile).count == 1)
+        #expect(try await output("issue", "show", hostile).count == 1)
+        await stage.end()
     }
 
     @Test("D12: an installation whose domain changes is connected there at once")

@@ -42,6 +42,42 @@ struct SourcesTests {
         #expect(Self.hasRegularExpression(code) == isFound)
     }
 
+    /// What prints for itself: programs for who develops the gateway, on what they made themselves.
+    private static let printing = [
+        "Sources/FuzzTargets/LibFuzzer.swift", "Sources/Output/Terminal.swift",
+        "Sources/websocket-conformance/WebSocketConformance.swift",
+    ]
+
+    @Test("S12: what the commands say goes through Terminal alone, which lets no hidden character pass")
+    func printing() throws {
+        let found = try sources().filter { !$0.path.hasPrefix("Sources/gateway-benchmark/") && Self.prints($0.text) }
+        #expect(found.map(\.path) == Self.printing)
+    }
+
+    @Test(
+        "what prints is found in code, and not in comments and names",
+        arguments: [
+            ("print(a)", true), ("        Swift.print(a)", true), ("x { debugPrint(a) }", true), ("dump(a)", true),
+            ("FileHandle.standardError.write(data)", true), ("let out = FileHandle.standardOutput", true),
+            ("fputs(a, stderr)", true), ("puts(a)", true), ("write(STDOUT_FILENO, a, 1)", true),
+            ("write(2, a, 1)", true),
+            ("NSLog(a)", true), ("perror(a)", true), ("// print(a)", false), ("fingerprint(a)", false),
+            ("FileHandle.standardInput", false), ("write(22, a, 1)", false),
+        ] as [(String, Bool)])
+    func findingPrints(code: String, isFound: Bool) {
+        #expect(Self.prints(code) == isFound)
+    }
+
+    private static func prints(_ text: String) -> Bool {
+        text.split(separator: "\n").contains { line in
+            let code = line.drop { $0 == " " }
+            return !code.hasPrefix("//")
+                && (code.contains(/(?:^|\W)(?:print|debugPrint|dump|f?puts|putchar|f?printf|NSLog|perror|syslog)\(/)
+                    || code.contains(/FileHandle\.standard(?:Error|Output)|STD(?:OUT|ERR)_FILENO/)
+                    || code.contains(/(?:^|\W)write\([12],/))
+        }
+    }
+
     /// A literal stands where an operand may, and begins with no space. What stands in a text of one or of several
     /// lines is no code.
     private static func hasRegularExpression(_ text: String) -> Bool {

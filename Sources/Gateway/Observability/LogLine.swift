@@ -1,4 +1,5 @@
 import Foundation
+import Output
 
 /// The bytes of one line of the log, as they grow.
 struct LogLine {
@@ -12,10 +13,26 @@ struct LogLine {
         bytes.append(contentsOf: text.utf8)
     }
 
-    /// As a JSON string (RFC 8259, section 7).
+    /// As a JSON string (RFC 8259, section 7). Hidden characters are escaped beyond ASCII too: who reads the log in a
+    /// terminal sees the text in its order, and on one line.
     mutating func append(quoted text: String) {
         bytes.append(UInt8(ascii: "\""))
-        for byte in text.utf8 {
+        if text.utf8.contains(where: { $0 > 0x7E }) {
+            for scalar in text.unicodeScalars {
+                if scalar.value > 0x7E, HiddenCharacters.contains(scalar) {
+                    append(HiddenCharacters.escaped(scalar))
+                } else {
+                    append(escapingASCII: String(scalar).utf8)
+                }
+            }
+        } else {
+            append(escapingASCII: text.utf8)
+        }
+        bytes.append(UInt8(ascii: "\""))
+    }
+
+    private mutating func append(escapingASCII utf8: String.UTF8View) {
+        for byte in utf8 {
             switch byte {
             case UInt8(ascii: "\""): append("\\\"")
             case UInt8(ascii: "\\"): append("\\\\")
@@ -26,7 +43,6 @@ struct LogLine {
             default: bytes.append(byte)
             }
         }
-        bytes.append(UInt8(ascii: "\""))
     }
 
     /// In UTC, to the millisecond: 2026-11-24T13:05:09.042Z. A formatter of Foundation's takes longer than all the rest

@@ -1,5 +1,6 @@
 import AsyncRuntime
 import Foundation
+import Output
 
 /// What is logged, and how a line looks.
 package struct LogSettings: Sendable, Equatable {
@@ -79,7 +80,9 @@ package struct LogWriter: Sendable {
             line.append(" \(key)=")
             switch value {
             case .text(let text):
-                let isPlain = !text.isEmpty && text.utf8.allSatisfy { $0 > 0x20 && $0 != 0x22 && $0 != 0x3D }
+                let isPlain =
+                    !text.isEmpty && text.utf8.allSatisfy { $0 > 0x20 && $0 != 0x22 && $0 != 0x3D }
+                    && !HiddenCharacters.areIn(text)
                 if isPlain { line.append(text) } else { line.append(quoted: text) }
             case .integer(let number): line.append(String(number))
             case .boolean(let flag): line.append(flag ? "true" : "false")

@@ -1,10 +1,11 @@
 import Configuration
 import Gateway
+import Output
 import Store
 
 /// `agent ...`: who answers. What waits for an agent is looked at anew when it changes.
 enum AgentCommand {
-    static let usage = """
+    static let usage: TerminalText = """
         agent list | set-runtime WORKSPACE/AGENT RUNTIME | set-offline WORKSPACE/AGENT | archive WORKSPACE/AGENT
                 | restore WORKSPACE/AGENT, each with --config FILE
         """
@@ -29,13 +30,13 @@ enum AgentCommand {
                 isKnown = try await repository.archiveAgent(named[1], in: named[0], isArchived: false)
             default: throw UsageError(usage)
             }
-            print(isKnown ? "done" : "no agent \(arguments.positional[1])")
+            Terminal.say(isKnown ? "done" : "no agent \(arguments.positional[1])")
             return isKnown ? ExitCode.done : ExitCode.failed
         }
     }
 
     private static func list(_ repository: Repository) async throws -> Int32 {
-        Table.print(
+        Terminal.sayTable(
             ["WORKSPACE/AGENT", "RUNTIME", "BOTS", "FROM"],
             try await repository.agents().map { row in
                 [

@@ -1,13 +1,17 @@
 import Configuration
-/// What was typed behind a command's name: options with a value, and what stands behind `--`.
+import Output
+
+/// What was typed behind a command's name: options with a value, flags without one, and what stands behind `--`.
 struct Arguments {
     private(set) var options: [String: String] = [:]
+    private(set) var flags: Set<String> = []
     private(set) var positional: [String] = []
     private(set) var command: [String] = []
 
     /// - Parameter known: the options, without their dashes; each takes a value.
+    /// - Parameter flags: those that take none.
     /// - Throws: `UsageError`.
-    init(_ words: [String], known: [String]) throws {
+    init(_ words: [String], known: [String], flags knownFlags: [String] = []) throws {
         var rest = words[...]
         while let word = rest.popFirst() {
             if word == "--" {
@@ -16,6 +20,12 @@ struct Arguments {
             }
             guard word.hasPrefix("--") else {
                 positional.append(word)
+                continue
+            }
+            if knownFlags.contains(String(word.dropFirst(2))) {
+                guard flags.insert(String(word.dropFirst(2))).inserted else {
+                    throw UsageError("\(word) stands here twice")
+                }
                 continue
             }
             let parts = word.dropFirst(2).split(separator: "=", maxSplits: 1).map(String.init)
@@ -60,11 +70,11 @@ struct Arguments {
 }
 
 /// The command line is wrong; exit code 2.
-struct UsageError: Error, CustomStringConvertible {
-    let description: String
+struct UsageError: Error {
+    let text: TerminalText
 
-    init(_ description: String) {
-        self.description = description
+    init(_ text: TerminalText) {
+        self.text = text
     }
 }
 

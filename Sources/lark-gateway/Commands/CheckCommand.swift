@@ -1,9 +1,10 @@
+import AsyncRuntime
 import Configuration
 import Curl
-import AsyncRuntime
 import Foundation
 import Gateway
 import Lark
+import Output
 import Postgres
 import Store
 
@@ -13,12 +14,12 @@ enum CheckCommand {
         let arguments = try Arguments(words, known: ["config"])
         try arguments.refusePositional()
         let configuration = try Configuration.load(path: arguments.required("config"))
-        print(
+        Terminal.say(
             "ok    configuration: \(configuration.installations.count) installations, \(configuration.agents.count) agents"
         )
         try await configuration.checkTransport()
         let proxy = configuration.network.proxies.https.map { " through the proxy \($0.address)" } ?? ""
-        print("ok    transport: \(configuration.transportKind.rawValue)\(proxy)")
+        Terminal.say("ok    transport: \(configuration.transportKind.rawValue)\(proxy)")
         var code = await checkDatabase(configuration)
         for installation in configuration.installations {
             // A wrong configuration outweighs the rest.
@@ -34,7 +35,7 @@ enum CheckCommand {
                 let server = try Database.privateServer(configuration)
                 guard geteuid() != 0 else { throw PrivatePostgres.Failure.runsAsRoot }
                 guard FileManager.default.fileExists(atPath: server.directory + "/data/postmaster.pid") else {
-                    print("ok    database: a private Postgres in \(server.directory), not running now")
+                    Terminal.say("ok    database: a private Postgres in \(server.directory), not running now")
                     return ExitCode.done
                 }
             }
@@ -49,24 +50,24 @@ enum CheckCommand {
             await pool.close()
             let number: Int = try version.first?.value("number") ?? 0
             guard number >= 140_000 else {
-                print("FAIL  database: Postgres \(number / 10_000) is too old; 14 or newer is needed")
+                Terminal.say("FAIL  database: Postgres \(number / 10_000) is too old; 14 or newer is needed")
                 return ExitCode.failed
             }
             guard writability == .writable else {
-                print("FAIL  database: \(writability)")
+                Terminal.say("FAIL  database: \(writability)")
                 return ExitCode.failed
             }
             let schema =
                 missing.isEmpty
                 ? "the schema is up to date"
                 : "to be applied: " + missing.map(\.description).joined(separator: "; ")
-            print("ok    database: Postgres \(number / 10_000), \(schema)")
+            Terminal.say("ok    database: Postgres \(number / 10_000), \(schema)")
             return ExitCode.done
         } catch let error as ConfigurationError {
-            print("FAIL  \(error)")
+            Terminal.say("FAIL  \(error)")
             return ExitCode.configuration
         } catch {
-            print("FAIL  database: \(error)")
+            Terminal.say("FAIL  database: \(error)")
             return ExitCode.failed
         }
     }
@@ -85,13 +86,14 @@ enum CheckCommand {
                 .fetch(appID: settings.appID, appSecret: settings.appSecret)
             let union =
                 bot.unionID == nil ? "; its union_id is unknown: several bots in one group can't be told apart" : ""
-            print(
-                "ok    \(settings.appID): credentials and long connection are good, bot \(bot.openID ?? "unknown")\(union)"
-            )
-            print("      no other process may hold a connection with this app: it would take part of its messages")
+            Terminal.say(
+                """
+                ok    \(settings.appID): credentials and long connection are good, bot \(bot.openID ?? "unknown")\(union)
+                      no other process may hold a connection with this app: it would take part of its messages
+                """)
             return true
         } catch {
-            print("FAIL  \(settings.appID): \(error)")
+            Terminal.say("FAIL  \(settings.appID): \(error)")
             return false
         }
     }

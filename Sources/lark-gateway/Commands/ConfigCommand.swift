@@ -1,8 +1,9 @@
 import Configuration
+import Output
 
 /// `config`: what is in effect, and what may stand in the file at all.
 enum ConfigCommand {
-    private static let usage = "lark-gateway config print --config FILE | schema | keys"
+    private static let usage: TerminalText = "lark-gateway config print --config FILE | schema | keys"
 
     static func run(_ words: [String]) async throws -> Int32 {
         let arguments = try Arguments(words, known: ["config"])
@@ -13,11 +14,16 @@ enum ConfigCommand {
         case "print":
             // No secret is printed, so none is missed; `check` tells of those that can't be read.
             let configuration = try Configuration.load(path: arguments.required("config"), for: .nothing)
-            print(configuration.effective.text, terminator: "")
-        case "schema": print(SettingsSchema.document.text, terminator: "")
-        case "keys": print(SettingsTable.markdown, terminator: "")
+            Terminal.say(document(configuration.effective.text))
+        case "schema": Terminal.say(document(SettingsSchema.document.text))
+        case "keys": Terminal.say(document(SettingsTable.markdown))
         default: throw UsageError("usage: \(usage)")
         }
         return ExitCode.done
+    }
+
+    /// - Parameter text: ends with a line break, as a file.
+    private static func document(_ text: String) -> TerminalText {
+        TerminalText(document: text.hasSuffix("\n") ? String(text.dropLast()) : text)
     }
 }

@@ -1,16 +1,18 @@
 import Configuration
 import Foundation
 import Gateway
+import Output
 import Postgres
 import Store
 
 /// `installation ...`: bots, from another process than the gateway's, which hears of it at once.
 enum InstallationCommand {
-    static let usage = """
+    static let usage: TerminalText = """
         installation list | add APP_ID --workspace W --agent A --secret SOURCE [--domain feishu|lark|URL] [--access pairing|open] [--locale en|zh]
                 | set-secret APP_ID --secret SOURCE | revoke APP_ID | restore APP_ID | reseal, each with --config FILE
-        SOURCE is env:NAME, file:/path, credential:name, or - for standard input
+        SOURCE is \(sources)
         """
+    private static let sources: TerminalText = "env:NAME, file:/path, credential:name, or - for standard input"
 
     static func run(_ words: [String]) async throws -> Int32 {
         let arguments = try Arguments(
@@ -38,13 +40,13 @@ enum InstallationCommand {
         }
     }
 
-    private static func say(_ isDone: Bool, _ done: String, _ failed: String) -> Int32 {
-        print(isDone ? done : failed)
+    private static func say(_ isDone: Bool, _ done: TerminalText, _ failed: TerminalText) -> Int32 {
+        Terminal.say(isDone ? done : failed)
         return isDone ? ExitCode.done : ExitCode.failed
     }
 
     private static func list(_ repository: Repository) async throws -> Int32 {
-        Table.print(
+        Terminal.sayTable(
             ["APP", "WORKSPACE/AGENT", "STATE", "ACCESS", "FROM", "SECRET"],
             try await repository.installationStatuses().map { row in
                 [
@@ -69,10 +71,10 @@ enum InstallationCommand {
             access: arguments.options["access"], locale: arguments.options["locale"])
         do {
             let was = try await repository.addInstallation(settings, sealedWith: key)
-            print(was == "new" ? "installed" : "installed: it was \(was), and keeps its members")
+            Terminal.say(was == "new" ? "installed" : "installed: it was \(was), and keeps its members")
             return ExitCode.done
         } catch PostgresError.statement(let error) where error.sqlState == "GW002" {
-            print("\(error.message): revoke it there first")
+            Terminal.say("\(error.message): revoke it there first")
             return ExitCode.failed
         }
     }
@@ -95,16 +97,16 @@ enum InstallationCommand {
         var isGood = true
         for row in try await repository.sealedSecrets() where row.keyID != current.id {
             guard let key = configuration.sealing.key(row.keyID) else {
-                print("\(row.appID): sealed with the key \(row.keyID), which is not in sealing.previous")
+                Terminal.say("\(row.appID): sealed with the key \(row.keyID), which is not in sealing.previous")
                 isGood = false
                 continue
             }
             do {
                 let secret = try key.open(row.sealed, for: row.appID)
                 _ = try await repository.putSecret(secret, of: row.appID, sealedWith: current)
-                print("\(row.appID): sealed with \(current.id) now")
+                Terminal.say("\(row.appID): sealed with \(current.id) now")
             } catch let error as SealingKey.Failure {
-                print("\(row.appID): \(error)")
+                Terminal.say("\(row.appID): \(error)")
                 isGood = false
             }
         }
@@ -129,7 +131,7 @@ enum InstallationCommand {
         }
         guard ["env:", "file:", "credential:"].contains(where: source.hasPrefix) else {
             throw UsageError(
-                "--secret: a secret on the command line is seen by everybody; use \(usage.split(separator: "\n").last ?? "")"
+                "--secret: a secret on the command line is seen by everybody; use \(sources)"
             )
         }
         return try Secret.resolve(source, option: "--secret", environment: ProcessInfo.processInfo.environment)

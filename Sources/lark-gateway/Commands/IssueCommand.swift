@@ -1,9 +1,10 @@
 import Configuration
 import Gateway
+import Output
 
 /// `issue ...`: what people noted with `/issue`.
 enum IssueCommand {
-    static let usage = """
+    static let usage: TerminalText = """
         issue list [--workspace W] [--limit N] | show KEY [--workspace W], each with --config FILE
         """
 
@@ -14,7 +15,7 @@ enum IssueCommand {
         return try await Database.withRepository(configuration) { repository in
             switch (arguments.positional.first, arguments.positional.count) {
             case ("list", 1):
-                Table.print(
+                Terminal.sayTable(
                     ["KEY", "WORKSPACE", "BY", "AGE", "TITLE"],
                     try await repository.issues(of: workspace, limit: arguments.limit()).map {
                         [$0.key, $0.workspace, $0.createdBy, DurationText.text($0.age), $0.title]
@@ -23,16 +24,18 @@ enum IssueCommand {
                 let key = arguments.positional[1]
                 let issues = try await repository.issues(of: workspace, key: key, limit: 100)
                 guard !issues.isEmpty else {
-                    print("no issue \(key)")
+                    Terminal.say("no issue \(key)")
                     return ExitCode.failed
                 }
                 // Workspaces whose names begin alike share keys.
                 for issue in issues {
-                    print("\(issue.key) \(TerminalText.line(issue.title))")
-                    print(
-                        "by \(TerminalText.line(issue.createdBy)) of \(issue.workspace), \(DurationText.text(issue.age)) ago"
+                    Terminal.say("\(issue.key) \(issue.title)")
+                    Terminal.say(
+                        "by \(issue.createdBy) of \(issue.workspace), \(DurationText.text(issue.age)) ago"
                     )
-                    if !issue.description.isEmpty { print("\n\(TerminalText.lines(issue.description))") }
+                    if !issue.description.isEmpty {
+                        Terminal.say("\n\(TerminalText(linesOf: issue.description, indent: "    "))")
+                    }
                 }
             default: throw UsageError(usage)
             }

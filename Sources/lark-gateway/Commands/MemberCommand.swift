@@ -1,10 +1,11 @@
 import Configuration
 import Gateway
+import Output
 import Store
 
 /// `member ...`: who may talk to the bots.
 enum MemberCommand {
-    static let usage = """
+    static let usage: TerminalText = """
         member approve CODE [--name NAME] | invite NAME --workspace W [--valid 24h] [--open-id ID] | list \
         | remove NAME --workspace W, each with --config FILE
         """
@@ -17,7 +18,7 @@ enum MemberCommand {
             case ("approve", 2): return try await approve(arguments, repository)
             case ("invite", 2): return try await invite(arguments, repository)
             case ("list", 1):
-                Table.print(
+                Terminal.sayTable(
                     ["WORKSPACE", "MEMBER", "BOTS", "FROM", "INVITED FOR"],
                     try await repository.members().map {
                         [$0.workspace, $0.name, "\($0.bots)", $0.origin, $0.invitedFor.map(DurationText.text) ?? ""]
@@ -43,10 +44,10 @@ enum MemberCommand {
             try await repository.inviteMember(
                 name, to: workspace, openID: arguments.options["open-id"], code: code.hash, valid: valid)
         else {
-            print("no workspace \(workspace)")
+            Terminal.say("no workspace \(workspace)")
             return ExitCode.failed
         }
-        print(
+        Terminal.say(
             """
             \(code)
             Give it to \(name) of \(workspace), and to nobody else. They write to the bot, open the page of its answer, and
@@ -58,10 +59,10 @@ enum MemberCommand {
     private static func remove(_ arguments: Arguments, _ repository: Repository) async throws -> Int32 {
         let name = arguments.positional[1]
         switch try await repository.removeMember(name, from: arguments.required("workspace")) {
-        case (true, _): print("removed: the next message is refused")
-        case (false, true): print("the invitation is taken back")
+        case (true, _): Terminal.say("removed: the next message is refused")
+        case (false, true): Terminal.say("the invitation is taken back")
         case (false, false):
-            print("no member \(name)")
+            Terminal.say("no member \(name)")
             return ExitCode.failed
         }
         return ExitCode.done
@@ -75,13 +76,13 @@ enum MemberCommand {
         }
         switch try await repository.approve(code: code.hash, memberName: arguments.options["name"]) {
         case .bound(let openID, let member, let workspace):
-            print("\(openID) is now member \(member) of \(workspace): their next message is answered")
+            Terminal.say("\(openID) is now member \(member) of \(workspace): their next message is answered")
             return ExitCode.done
         case .alreadyBound(let openID):
-            print("\(openID) was a member already: nothing changed")
-        case .unknown: print("no such code: check it with the person, or have them write to the bot again")
-        case .used: print("this code was used already: have the person write to the bot again")
-        case .expired: print("this code is over 15 minutes old: have the person write to the bot again")
+            Terminal.say("\(openID) was a member already: nothing changed")
+        case .unknown: Terminal.say("no such code: check it with the person, or have them write to the bot again")
+        case .used: Terminal.say("this code was used already: have the person write to the bot again")
+        case .expired: Terminal.say("this code is over 15 minutes old: have the person write to the bot again")
         }
         return ExitCode.failed
     }

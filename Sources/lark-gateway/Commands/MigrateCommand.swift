@@ -1,6 +1,7 @@
-import Configuration
 import AsyncRuntime
+import Configuration
 import Gateway
+import Output
 import Postgres
 import Store
 
@@ -38,8 +39,8 @@ enum MigrateCommand {
         let pool = Pool(url: url, size: 1, mustWrite: true)
         let applied = try await GatewaySchema.migrator.apply(to: pool, deadline: .after(.seconds(600)))
         await pool.close()
-        for change in applied { print(change) }
-        if applied.isEmpty { print("the schema is up to date") }
+        for change in applied { Terminal.say("\(change)") }
+        if applied.isEmpty { Terminal.say("the schema is up to date") }
         return ExitCode.done
     }
 }

@@ -1,11 +1,12 @@
 import Configuration
 import Foundation
 import Gateway
+import Output
 import Store
 
 /// `outbox ...`: what was not sent, and what becomes of it. Never what it says.
 enum OutboxCommand {
-    static let usage = """
+    static let usage: TerminalText = """
         outbox list [--app APP_ID] [--limit N] | retry ID | retry dead [--app APP_ID] | drop ID, each with --config FILE
         """
 
@@ -20,14 +21,14 @@ enum OutboxCommand {
                 let count = try await repository.retryOutbox(
                     isAll ? nil : id(arguments), of: arguments.options["app"])
                 if count == 0 {
-                    print(
+                    Terminal.say(
                         isAll ? "nothing was given up" : "no row \(arguments.positional[1]) that waits or was given up")
                 }
-                if count > 0 { print("\(count) to be sent again, now") }
+                if count > 0 { Terminal.say("\(count) to be sent again, now") }
                 return count > 0 || isAll ? ExitCode.done : ExitCode.failed
             case ("drop", 2):
                 let isDropped = try await repository.dropOutbox(id(arguments))
-                print(
+                Terminal.say(
                     isDropped
                         ? "given up: what waits behind it goes on" : "no row \(arguments.positional[1]) that waits")
                 return isDropped ? ExitCode.done : ExitCode.failed
@@ -49,7 +50,7 @@ enum OutboxCommand {
         let rows =
             try await repository.outbox(isDead: false, of: app, limit: limit)
             + repository.outbox(isDead: true, of: app, limit: limit)
-        Table.print(
+        Terminal.sayTable(
             ["ID", "APP", "KIND", "TO", "AGE", "ATTEMPTS", "STATE", "LAST ERROR"],
             rows.map { row in
                 let wait = max(0, Int(row.nextIn.seconds.rounded(.up)))

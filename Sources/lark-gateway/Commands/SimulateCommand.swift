@@ -1,8 +1,9 @@
-import Configuration
 import AsyncRuntime
+import Configuration
 import Foundation
 import HTTPServer
 import LarkSimulator
+import Output
 
 /// `simulate`: a Lark to play with.
 enum SimulateCommand {
@@ -23,7 +24,7 @@ enum SimulateCommand {
             apps: [SimulatedApp(id: String(app[0]), secret: String(app[1]))], remembers: Self.remembers)
         try await simulator.start(host: address.host, port: address.port, tls: try identity(arguments))
         let url = await simulator.url
-        print(
+        Terminal.say(
             """
             a simulated Lark on \(url), with the app \(app[0])
               "domain": "\(url)" in an installation connects a gateway to it
@@ -32,7 +33,7 @@ enum SimulateCommand {
               curl \(url)/control/deliveries      what was delivered and acked
               curl -X POST \(url)/control/cut     cut the connections
             """)
-        fflush(nil)
+        Terminal.flush()
         await signals.stop.wait()
         await simulator.stop()
         return ExitCode.done

@@ -1,6 +1,7 @@
-import Configuration
 import AsyncRuntime
+import Configuration
 import Gateway
+import Output
 import Postgres
 import Store
 
@@ -25,9 +26,9 @@ enum StatusCommand {
                 row.outboxOldest.map { "\(Int($0.seconds))s" } ?? "-", "\(row.outboxDead)",
             ]
         }
-        Table.print(head, rows)
+        Terminal.sayTable(head, rows)
         for row in installations where row.isHeld {
-            print("\(row.appID) is owned by \(row.holder ?? "")\(describeConnection(row))")
+            Terminal.say("\(row.appID) is owned by \(row.holder ?? "")\(describeConnection(row))")
         }
         return ExitCode.done
     }

@@ -3,6 +3,7 @@ import Foundation
 import Gateway
 import Lark
 import LarkSimulator
+import Output
 import Postgres
 import Store
 import Worker
@@ -20,16 +21,16 @@ enum Demo {
         let folder = NSTemporaryDirectory() + "lark-gateway-demo-\(getpid())"
         defer { try? FileManager.default.removeItem(atPath: folder) }
         let signals = StopSignals()
-        print("lark-gateway demo: a burst of two messages becomes one run and one reply\n")
+        Terminal.say("lark-gateway demo: a burst of two messages becomes one run and one reply\n")
         let server = PrivatePostgres(directory: folder, settings: ["shared_buffers": "16MB"])
         try await server.start(deadline: .after(.seconds(60)))
-        print("a private Postgres runs in \(folder)")
+        Terminal.say("a private Postgres runs in \(folder)")
         let simulator = LarkSimulator(apps: [app])
         let result: Result<Bool, any Error>
         do {
             try await simulator.start()
             let url = await simulator.url
-            print("a simulated Lark listens on \(url)")
+            Terminal.say("a simulated Lark listens on \(url)")
             let telling = Task { try await tell(on: server.url, simulator, domain: url) }
             let interrupt = Task {
                 await signals.stop.wait()
@@ -73,7 +74,7 @@ enum Demo {
         await working.value
         facts.check("the gateway stopped in order", await running.value)
         facts.summarise()
-        if facts.allTrue { print(next) }
+        if facts.allTrue { Terminal.say(next) }
         return facts.allTrue
     }
 
@@ -83,7 +84,7 @@ enum Demo {
         guard await simulator.wait(until: .after(.seconds(20)), for: { $0.connectionCount == 1 }) else {
             throw DemoError("no long connection within 20 s")
         }
-        print("the gateway holds the long connection of \(app.id)\n")
+        Terminal.say("the gateway holds the long connection of \(app.id)\n")
         let transcript = SimulatedMessage(
             chatID: "oc_demo", sender: "ou_you", text: "transcript: the meeting is on Friday")
         let note = SimulatedMessage(chatID: "oc_demo", sender: "ou_you", text: "please put that into my calendar")
@@ -150,7 +151,7 @@ enum Demo {
         return try await pool.query(statement, deadline: .after(.seconds(5))).first?.value("holds") ?? false
     }
 
-    private static let next = """
+    private static let next: TerminalText = """
 
         What to do next: copy config.example.json, put your Lark app's id and secret into it (README, "Five minutes to
         the first reply"), and start   lark-gateway run --config FILE

@@ -1,6 +1,7 @@
 import AsyncRuntime
 import Foundation
 import Gateway
+import Output
 import Worker
 
 /// Prints what happens, with the time since the first message arrived.
@@ -18,9 +19,10 @@ final class DemoNarrator: Sendable {
         guard let start = began.withLock({ $0 }) else { return }
         let milliseconds = String(start.duration(to: .now).milliseconds)
         let time = String(repeating: " ", count: max(0, 6 - milliseconds.count)) + milliseconds
-        let lines = words.split(separator: "\n").joined(separator: "\n" + String(repeating: " ", count: 26))
-        print("\(time) ms  \(step.padding(toLength: 14, withPad: " ", startingAt: 0)) \(lines)")
-        fflush(nil)
+        let lines = words.split(separator: "\n").map { line -> TerminalText in "\(line)" }
+        let text = TerminalText(joining: lines, with: "\n\(String(repeating: " ", count: 26))")
+        Terminal.say("\(time) ms  \(step.padding(toLength: 14, withPad: " ", startingAt: 0)) \(text)")
+        Terminal.flush()
     }
 
     /// Turns the gateway's own log events into steps.
@@ -60,7 +62,7 @@ final class Facts: Sendable {
     var allTrue: Bool { facts.withLock { $0.allSatisfy(\.holds) } }
 
     func summarise() {
-        print("")
-        for fact in facts.withLock({ $0 }) { print("\(fact.holds ? "ok   " : "WRONG") \(fact.name)") }
+        Terminal.say("")
+        for fact in facts.withLock({ $0 }) { Terminal.say("\(fact.holds ? "ok   " : "WRONG") \(fact.name)") }
     }
 }
