@@ -18,8 +18,10 @@ let package = Package(
         .systemLibrary(name: "CJansson", pkgConfig: "jansson", providers: [.apt(["libjansson-dev"])]),
         .systemLibrary(name: "CEpoll"),
 
+        // What happens between fork and exec, where no Swift may run.
+        .target(name: "CContainment"),
         // What waits: deadlines, readiness of descriptors, timers, backoff, child processes.
-        .target(name: "AsyncRuntime", dependencies: ["CEpoll"]),
+        .target(name: "AsyncRuntime", dependencies: ["CContainment", "CEpoll"]),
         .target(name: "Postgres", dependencies: ["AsyncRuntime", "CLibpq"]),
         // libcurl: sockets with TLS and proxies for the WebSocket, and HTTP.
         .target(name: "Curl", dependencies: ["AsyncRuntime", "CLibcurl"]),

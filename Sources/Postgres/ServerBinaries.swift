@@ -69,8 +69,11 @@ struct ServerBinaries: Sendable {
     /// From `pg_ctl (PostgreSQL) 15.8 (Debian 15.8-1)`; nil when the program says nothing of the kind.
     private static func version(ofProgramsIn folder: String, _ deadline: Deadline) async throws -> Int? {
         let result: ChildProcessResult
+        var containment = ChildProcess.Containment()
+        containment.outputLimit = 200
         do {
-            result = try await ChildProcess.run(folder + "/pg_ctl", ["--version"], outputLimit: 200, deadline: deadline)
+            result = try await ChildProcess.run(
+                folder + "/pg_ctl", ["--version"], containment: containment, deadline: deadline)
         } catch is SpawnError {
             return nil
         }

@@ -8,7 +8,7 @@ import Store
 package struct Worker: Sendable {
     let url: String
     let runtime: String
-    let command: [String]
+    let command: WorkerCommandLine
     let concurrency: Int
     /// For one run of the command.
     let timeout: Duration
@@ -23,7 +23,7 @@ package struct Worker: Sendable {
     private static let reportEvery: Duration = .seconds(1)
 
     package init(
-        url: String, runtime: String, command: [String], concurrency: Int, timeout: Duration, attempts: Int,
+        url: String, runtime: String, command: WorkerCommandLine, concurrency: Int, timeout: Duration, attempts: Int,
         lease: Duration, logger: Logger
     ) {
         self.url = url
@@ -182,13 +182,17 @@ package struct Worker: Sendable {
         }
         defer { reporting.cancel() }
         let printed = Mutex(CommandOutput())
+        let errors = command.showsErrors ? ErrorOutput(taskID: task.id) : nil
+        defer { errors?.finish() }
         do {
             let result = try await ChildProcess.run(
-                command[0], Array(command.dropFirst()), input: Data(Self.conversation(task, attempt: attempt).utf8),
-                outputLimit: Self.maxReplyBytes, deadline: .after(timeout),
+                command.words[0], Array(command.words.dropFirst()), environment: command.environment,
+                input: Data(Self.conversation(task, attempt: attempt).utf8),
+                containment: command.containment(outputLimit: Self.maxReplyBytes), deadline: .after(timeout),
                 received: { bytes in
                     for text in printed.withLock({ $0.receive(bytes) }) { progress.continuation.yield(text) }
-                })
+                },
+                receivedError: { errors?.receive($0) })
             guard result.status == 0 else {
                 return .failure("the agent's command ended with status \(result.status)")
             }

@@ -31,8 +31,10 @@ struct LarkGateway {
                                          what was not sent
           issue list|show KEY --config FILE
                                          what people noted with /issue
-          worker --config FILE --runtime NAME [--concurrency N] [--timeout 10m] [--attempts N] -- COMMAND ARGS
-                                         run COMMAND per task: conversation on stdin, reply from stdout
+          worker --config FILE --runtime NAME [--concurrency N] [--timeout 10m] [--attempts N] [--env NAME]
+                 [--user NAME] -- COMMAND ARGS
+                                         run COMMAND per task: conversation on stdin, reply from stdout; worker --help
+                                         says more
           worker-role list|add|remove --config FILE
                                          database roles that may work, and do nothing else
           simulate --listen 127.0.0.1:PORT [--app ID:SECRET]

@@ -5,13 +5,16 @@ import Output
 struct Arguments {
     private(set) var options: [String: String] = [:]
     private(set) var flags: Set<String> = []
+    /// Of the options that may stand several times, in their order.
+    private(set) var lists: [String: [String]] = [:]
     private(set) var positional: [String] = []
     private(set) var command: [String] = []
 
     /// - Parameter known: the options, without their dashes; each takes a value.
     /// - Parameter flags: those that take none.
+    /// - Parameter repeatable: options that may stand several times.
     /// - Throws: `UsageError`.
-    init(_ words: [String], known: [String], flags knownFlags: [String] = []) throws {
+    init(_ words: [String], known: [String], flags knownFlags: [String] = [], repeatable: [String] = []) throws {
         var rest = words[...]
         while let word = rest.popFirst() {
             if word == "--" {
@@ -29,14 +32,16 @@ struct Arguments {
                 continue
             }
             let parts = word.dropFirst(2).split(separator: "=", maxSplits: 1).map(String.init)
-            guard let name = parts.first, known.contains(name) else {
+            guard let name = parts.first, known.contains(name) || repeatable.contains(name) else {
                 throw UsageError("unknown option \(word)")
             }
             guard options[name] == nil else { throw UsageError("--\(name) stands here twice") }
-            if parts.count == 2 {
-                options[name] = parts[1]
+            guard let value = parts.count == 2 ? parts[1] : rest.popFirst() else {
+                throw UsageError("--\(name) needs a value")
+            }
+            if repeatable.contains(name) {
+                lists[name, default: []].append(value)
             } else {
-                guard let value = rest.popFirst() else { throw UsageError("--\(name) needs a value") }
                 options[name] = value
             }
         }

@@ -60,8 +60,11 @@ enum Demo {
         try await gateway.prepare()
         let stop = AsyncEvent()
         let running = Task { await gateway.run(until: stop) }
+        let environment = WorkerCommandLine.environment(
+            from: ProcessInfo.processInfo.environment, naming: [], user: nil)
         let worker = Worker(
-            url: url, runtime: "demo", command: ["/bin/sh", "-c", agent], concurrency: 1, timeout: .seconds(20),
+            url: url, runtime: "demo",
+            command: WorkerCommandLine(["/bin/sh", "-c", agent], environment: environment), concurrency: 1, timeout: .seconds(20),
             attempts: 1, lease: .seconds(60), logger: narrator.logger)
         let working = Task { await worker.run(until: stop) }
         let facts = Facts()
