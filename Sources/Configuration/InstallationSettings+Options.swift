@@ -3,6 +3,14 @@ import Gateway
 import Store
 
 extension InstallationSettings {
+    /// Where the platform is that an option `--domain` names.
+    /// - Throws: `ConfigurationError` that names the option.
+    package static func domain(option text: String) throws -> URL {
+        let reading = SettingReading(environment: [:], need: .everything)
+        let domain = try InstallationKeys.keys.domain.kind.read(JSONNode(path: "--domain", value: text), reading)
+        return try InstallationKeys.url(domain, at: "--domain")
+    }
+
     /// From a command's options, by the rules of the configuration file.
     /// - Throws: `ConfigurationError` that names the option.
     package init(

@@ -30,16 +30,16 @@ struct SecretTextTests {
             let bytes = randomBytes(&random)
             let text = hexadecimal(bytes)
             let key = try SealingKey(text)
-            let sealed = key.seal("secret", for: "cli_a")
+            let sealed = key.seal("secret", for: "cli_a", at: "https://x")
             for other in [text.uppercased(), Data(bytes).base64EncodedString()] {
                 let other = try SealingKey(other)
-                #expect(try other.id == key.id && other.open(sealed, for: "cli_a") == "secret")
+                #expect(try other.id == key.id && other.open(sealed, for: "cli_a", at: "https://x") == "secret")
             }
             #expect(key.id.count == 8 && key.id.allSatisfy(digits.contains))
         }
         // Of version 0.1.0: keys that are in use keep their names.
-        #expect(try SealingKey(String(repeating: "0b", count: 32)).id == "6fef61ad")
-        #expect(try SealingKey(String(repeating: "00", count: 32)).id == "42caab84")
+        #expect(try SealingKey(String(repeating: "0b", count: 32)).firstFormID == "6fef61ad")
+        #expect(try SealingKey(String(repeating: "00", count: 32)).firstFormID == "42caab84")
     }
 
     @Test("a key with one sign that is no digit, one sign more or less, or something between its digits is refused")

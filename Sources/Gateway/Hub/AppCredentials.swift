@@ -23,13 +23,44 @@ struct CredentialSource: Sendable {
         self.keys = keys
     }
 
-    /// - Throws: `SealingKey.Failure`, `CredentialsMissing`.
+    /// The domain of an app of the file is the file's; another one is the row's, where the secret is sealed for it.
+    /// - Throws: `CredentialsMissing`, `CredentialsLocked`.
     func credentials(of row: InstallationRow) throws -> AppCredentials {
         if let known = configured[row.appID] { return known }
-        guard let sealed = row.sealedSecret, let keyID = row.sealedKeyID, let key = keys.key(keyID),
-            let domain = URL(string: row.domain)
-        else { throw CredentialsMissing(keyID: row.sealedKeyID) }
-        return AppCredentials(appID: row.appID, appSecret: try key.open(sealed, for: row.appID), domain: domain)
+        guard let sealed = row.sealedSecret, let keyID = row.sealedKeyID, let key = keys.key(keyID) else {
+            throw CredentialsMissing(keyID: row.sealedKeyID)
+        }
+        do throws(SealingKey.Failure) {
+            let secret = try key.open(sealed, for: row.appID, at: row.domain)
+            guard let domain = URL(string: row.domain) else { throw SealingKey.Failure.doesNotOpen(keyID: keyID) }
+            return AppCredentials(appID: row.appID, appSecret: secret, domain: domain)
+        } catch {
+            throw CredentialsLocked(appID: row.appID, domain: row.domain, failure: error)
+        }
+    }
+
+    /// - Returns: the secret of the row sealed for the row's domain, with the same key; nil where it is so already, or
+    ///   this replica can't tell.
+    func boundToDomain(_ row: InstallationRow) -> [UInt8]? {
+        guard configured[row.appID] == nil, let sealed = row.sealedSecret, SealingKey.isFirstForm(sealed),
+            let keyID = row.sealedKeyID, let key = keys.key(keyID),
+            let secret = try? key.open(sealed, for: row.appID, at: row.domain)
+        else { return nil }
+        return key.seal(secret, for: row.appID, at: row.domain)
+    }
+}
+
+/// This replica has the key of a sealed secret, and it does not open for the domain that the row names.
+struct CredentialsLocked: Error, CustomStringConvertible {
+    let appID: String
+    let domain: String
+    let failure: SealingKey.Failure
+
+    var description: String { "\(failure); the domain in the database is \(DomainText.shown(domain))" }
+
+    var hint: String {
+        "where the domain is right, give the secret for it: lark-gateway installation set-secret \(appID) --domain URL;"
+            + " where it is not, find out who changed the row"
     }
 }
 

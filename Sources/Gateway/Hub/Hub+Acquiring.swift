@@ -32,6 +32,7 @@ extension Hub {
             receive(.acquired(acquired))
             try await restoreWindows(of: acquired.map(\.lease))
             parts.acquired()
+            await bindToDomains(acquired)
         }
         receive(.scanned(configured: search.appIDs))
         let locked = try await parts.repository.lockedSecrets(appIDs: search.appIDs, keyIDs: search.keyIDs)

@@ -144,7 +144,8 @@ actor Hub {
             connections[row.lease.installation] = running
             parts.apps.insert(running.supervisor.api, under: row.lease)
         } catch {
-            parts.logger.log(.secretLocked(appID: row.appID, reason: "\(error)"))
+            let hint = (error as? CredentialsLocked)?.hint
+            parts.logger.log(.secretLocked(appID: row.appID, reason: "\(error)", hint: hint))
             board.set(.refused(reason: "\(error)", retryAt: .now), of: row.lease)
             receive(.secretMissing(connection))
         }
@@ -191,6 +192,24 @@ actor Hub {
         }
     }
 
+    /// Secrets that versions before this one sealed are bound to their domain from now on. What fails is tried again
+    /// when the installation is acquired again.
+    func bindToDomains(_ rows: [InstallationRow]) async {
+        for row in rows {
+            guard let former = row.sealedSecret, let sealed = source.boundToDomain(row),
+                let keyID = row.sealedKeyID.flatMap({ source.keys.key($0)?.id })
+            else { continue }
+            do {
+                let isDone = try await parts.repository.reseal(
+                    row.appID, former: former, sealed: sealed, keyID: keyID, at: row.domain)
+                parts.outages.succeeded("reseal_secret")
+                if isDone { parts.logger.log(.secretResealed(appID: row.appID, domain: row.domain)) }
+            } catch {
+                parts.outages.failed("reseal_secret", error)
+            }
+        }
+    }
+
     private func isInUse(_ row: InstallationRow) -> Bool {
         guard let used = connections[row.lease.installation]?.supervisor.credentials else { return false }
         return used == (try? source.credentials(of: row))
@@ -217,6 +236,7 @@ extension LogEvent {
         case .lost(let lease, let appID, let reason): self = .leaseLost(lease, appID: appID, reason: reason)
         case .handedOver(let lease, let appID): self = .leaseHandedOver(lease, appID: appID)
         case .credentialsChanged(let appID): self = .credentialsChanged(appID: appID)
+        case .domainChanged(let appID, let old, let new): self = .domainChanged(appID: appID, from: old, to: new)
         case .heldElsewhere(let appIDs): self = .leaseHeldElsewhere(appIDs: appIDs)
         case .secretLocked(let appID, let keyID):
             self = .secretLocked(appID: appID, reason: "\(CredentialsMissing(keyID: keyID))")

@@ -74,6 +74,8 @@ struct LeaseBook {
         case lost(Lease, appID: String, reason: String)
         case handedOver(Lease, appID: String)
         case credentialsChanged(appID: String)
+        /// In the database, while we held it.
+        case domainChanged(appID: String, from: String, to: String)
         case heldElsewhere(appIDs: [String])
         case secretLocked(appID: String, keyID: String)
     }
@@ -292,16 +294,19 @@ struct LeaseBook {
         else { return [] }
         entries[installation]?.row = row
         entries[installation]?.isStale = false
+        let moved: [Action] =
+            entry.row.domain == row.domain
+            ? [] : [.log(.domainChanged(appID: row.appID, from: entry.row.domain, to: row.domain))]
         switch entry.phase {
-        case .connected where isInUse: return []
+        case .connected where isInUse: return moved
         case .connected:
-            guard let connection = running[installation] else { return [] }
+            guard let connection = running[installation] else { return moved }
             entries[installation]?.phase = .renewing
-            return [.end(connection)]
-        case .locked: return [.log(.credentialsChanged(appID: row.appID))] + connect(installation)
+            return moved + [.end(connection)]
+        case .locked: return moved + [.log(.credentialsChanged(appID: row.appID))] + connect(installation)
         // They connect with the row that is the newest then.
-        case .restoring, .waiting, .renewing: return []
-        case .queued, .leaving, .releasing: return []
+        case .restoring, .waiting, .renewing: return moved
+        case .queued, .leaving, .releasing: return moved
         }
     }
 

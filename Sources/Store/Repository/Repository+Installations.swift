@@ -58,7 +58,8 @@ extension Repository {
             [
                 .text(settings.appID), .text(settings.workspace), .text(settings.agent),
                 .text(settings.domain.absoluteString), .text(settings.locale.rawValue), .text(settings.access.rawValue),
-                .bytes(key.seal(settings.appSecret, for: settings.appID)), .text(key.id),
+                .bytes(key.seal(settings.appSecret, for: settings.appID, at: settings.domain.absoluteString)),
+                .text(key.id),
             ])
         guard let row = rows.first else { throw PostgresError.unexpectedResult("add_installation: no row") }
         return try row.value("was")
@@ -74,16 +75,45 @@ extension Repository {
         try await !run(SQL.restoreInstallation, [.text(appID)]).isEmpty
     }
 
-    /// - Returns: false when there is no such installation.
-    package func putSecret(_ secret: String, of appID: String, sealedWith key: SealingKey) async throws -> Bool {
-        try await run(SQL.putSecret, [.text(appID), .bytes(key.seal(secret, for: appID)), .text(key.id)])
-            .first?.value("is_known") ?? false
+    /// Seals the secret for one domain, which is the installation's from then on.
+    /// - Parameter known: the domain that the row had when it was looked at.
+    /// - Returns: false when there is no such installation, or its domain is not the known one any more.
+    package func setSecret(
+        _ secret: String, of appID: String, at domain: String, knownAs known: String, sealedWith key: SealingKey
+    ) async throws -> Bool {
+        let sealed = key.seal(secret, for: appID, at: domain)
+        return try await !run(
+            SQL.setSecret, [.text(appID), .bytes(sealed), .text(key.id), .text(domain), .text(known)]
+        ).isEmpty
+    }
+
+    /// Stores the same secret as it is sealed anew, unless somebody has changed it or its domain meanwhile.
+    /// - Returns: whether it is stored.
+    @discardableResult
+    package func reseal(
+        _ appID: String, former: [UInt8], sealed: [UInt8], keyID: String, at domain: String
+    ) async throws -> Bool {
+        try await !run(
+            SQL.resealSecret, [.text(appID), .bytes(sealed), .text(keyID), .bytes(former), .text(domain)]
+        ).isEmpty
+    }
+
+    /// Where the app's secret goes, and the secret as it is sealed; nil: there is no such installation.
+    package func sealedSecret(
+        of appID: String
+    ) async throws -> (domain: String, sealed: [UInt8]?, keyID: String?)? {
+        try await run(SQL.findSealedSecret, [.text(appID)]).first.map {
+            (try $0.value("domain"), try $0.optional("sealed_secret"), try $0.optional("sealed_key_id"))
+        }
     }
 
     /// Every sealed secret, to be sealed with another key.
-    package func sealedSecrets() async throws -> [(appID: String, sealed: [UInt8], keyID: String)] {
+    package func sealedSecrets() async throws -> [(appID: String, domain: String, sealed: [UInt8], keyID: String)] {
         try await run(SQL.listSealedSecrets, []).map {
-            (try $0.value("app_id"), try $0.value("sealed_secret"), try $0.value("sealed_key_id"))
+            (
+                try $0.value("app_id"), try $0.value("domain"), try $0.value("sealed_secret"),
+                try $0.value("sealed_key_id")
+            )
         }
     }
 }

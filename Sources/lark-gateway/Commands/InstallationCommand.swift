@@ -9,7 +9,7 @@ import Store
 enum InstallationCommand {
     static let usage: TerminalText = """
         installation list | add APP_ID --workspace W --agent A --secret SOURCE [--domain feishu|lark|URL] [--access pairing|open] [--locale en|zh]
-                | set-secret APP_ID --secret SOURCE | revoke APP_ID | restore APP_ID | reseal, each with --config FILE
+                | set-secret APP_ID --secret SOURCE [--domain D] | revoke APP_ID | restore APP_ID | reseal, each with --config FILE
         SOURCE is \(sources)
         """
     private static let sources: TerminalText = "env:NAME, file:/path, credential:name, or - for standard input"
@@ -86,29 +86,72 @@ enum InstallationCommand {
         if configuration.installations.contains(where: { $0.appID == appID }) {
             throw UsageError("the secret of \(appID) stands in the configuration file: change it there, and reload")
         }
-        let isKnown = try await repository.putSecret(
-            secret(arguments), of: appID, sealedWith: sealingKey(configuration))
-        return say(isKnown, "stored: the connection is made again with it", "no installation of \(appID)")
+        let key = try sealingKey(configuration)
+        let given = try arguments.options["domain"].map { try InstallationSettings.domain(option: $0).absoluteString }
+        let secret = try secret(arguments)
+        guard let known = try await repository.sealedSecret(of: appID) else {
+            Terminal.say("no installation of \(appID)")
+            return ExitCode.failed
+        }
+        guard let domain = given ?? trusted(known, appID, configuration.sealing) else {
+            // Otherwise whoever changed the row would be given the secret by who mends it.
+            Terminal.say(
+                """
+                the domain of \(appID) in the database is \(DomainText.shown(known.domain)), for which no secret was given before.
+                Where that is right, say so with --domain URL. Where it is not, give the right one: the secret goes there.
+                """)
+            return ExitCode.failed
+        }
+        return say(
+            try await repository.setSecret(
+                secret, of: appID, at: domain, knownAs: known.domain, sealedWith: key),
+            "stored for \(DomainText.shown(domain)): the connection is made again with it",
+            "the domain of \(appID) was changed at this moment: nothing is stored, try again")
     }
 
-    /// Every secret with the current key, where an older one opens it.
+    /// - Returns: the domain of the row, where it is the platform's own, or a secret was given for it with one of these
+    ///   keys; else nil.
+    private static func trusted(
+        _ row: (domain: String, sealed: [UInt8]?, keyID: String?), _ appID: String, _ keys: SealingKeys
+    ) -> String? {
+        if SealingKey.platformDomains.contains(row.domain) { return row.domain }
+        guard let sealed = row.sealed, let key = row.keyID.flatMap(keys.key) else { return nil }
+        return (try? key.open(sealed, for: appID, at: row.domain)).map { _ in row.domain }
+    }
+
+    /// Every secret with the current key and for its domain, where an older one opens it.
     private static func reseal(_ configuration: Configuration, _ repository: Repository) async throws -> Int32 {
         let current = try sealingKey(configuration)
         var isGood = true
-        for row in try await repository.sealedSecrets() where row.keyID != current.id {
+        let rows = try await repository.sealedSecrets()
+        var resealed: [(row: (appID: String, domain: String, sealed: [UInt8], keyID: String), sealed: [UInt8])] = []
+        for row in rows where row.keyID != current.id {
             guard let key = configuration.sealing.key(row.keyID) else {
                 Terminal.say("\(row.appID): sealed with the key \(row.keyID), which is not in sealing.previous")
                 isGood = false
                 continue
             }
-            do {
-                let secret = try key.open(row.sealed, for: row.appID)
-                _ = try await repository.putSecret(secret, of: row.appID, sealedWith: current)
-                Terminal.say("\(row.appID): sealed with \(current.id) now")
-            } catch let error as SealingKey.Failure {
-                Terminal.say("\(row.appID): \(error)")
+            do throws(SealingKey.Failure) {
+                let secret = try key.open(row.sealed, for: row.appID, at: row.domain)
+                let sealed = current.seal(secret, for: row.appID, at: row.domain)
+                resealed.append((row, sealed))
+            } catch {
+                Terminal.say(
+                    """
+                    \(row.appID): \(error); the domain in the database is \(DomainText.shown(row.domain)).
+                    Give its secret again: installation set-secret \(row.appID) --domain D
+                    """)
                 isGood = false
             }
+        }
+        for (row, sealed) in resealed {
+            let isDone = try await repository.reseal(
+                row.appID, former: row.sealed, sealed: sealed, keyID: current.id, at: row.domain)
+            Terminal.say(
+                isDone
+                    ? "\(row.appID): sealed with \(current.id) now"
+                    : "\(row.appID): was changed at this moment; try again")
+            isGood = isGood && isDone
         }
         return isGood ? ExitCode.done : ExitCode.failed
     }

@@ -2,6 +2,7 @@ import Configuration
 import AsyncRuntime
 import Foundation
 import Gateway
+import Output
 import Postgres
 import Worker
 
@@ -9,7 +10,7 @@ import Worker
 enum WorkerCommand {
     static func run(_ words: [String]) async throws -> Int32 {
         if let first = words.first, ["--help", "-h", "help"].contains(first) {
-            print(help, terminator: "")
+            Terminal.say(help)
             return ExitCode.done
         }
         let arguments = try Arguments(
@@ -43,7 +44,7 @@ enum WorkerCommand {
         return ExitCode.done
     }
 
-    private static let help = """
+    private static let help: TerminalText = """
         usage: lark-gateway worker --config FILE --runtime NAME [OPTIONS] -- COMMAND ARGS
 
         Runs COMMAND for each task of the runtime: the conversation as JSON on its stdin, the reply from its stdout.
@@ -59,7 +60,6 @@ enum WorkerCommand {
                                    with the task's number before it (show); or thrown away
 
         When COMMAND has ended, what it has started and left behind is killed.
-
         """
 
     /// - Parameter secrets: what a command must not get.

@@ -1,11 +1,12 @@
 import Configuration
 import Gateway
+import Output
 import Postgres
 import Store
 
 /// `worker-role ...`: which database roles may work for which runtimes.
 enum WorkerRoleCommand {
-    static let usage = """
+    static let usage: TerminalText = """
         worker-role list | add ROLE --runtime NAME | remove ROLE [--runtime NAME], each with --config FILE
         """
 
@@ -24,7 +25,7 @@ enum WorkerRoleCommand {
     }
 
     private static func list(_ repository: Repository) async throws -> Int32 {
-        Table.print(
+        Terminal.sayTable(
             ["ROLE", "RUNTIME", ""],
             try await repository.workerRoles().map { [$0.name, $0.runtime, $0.isThere ? "" : "was dropped"] })
         return ExitCode.done
@@ -34,10 +35,10 @@ enum WorkerRoleCommand {
         guard !runtime.isEmpty else { throw UsageError("a runtime needs a name") }
         do {
             try await repository.addWorkerRole(role, runtime: runtime)
-            print("\(role) may claim tasks of runtime \(runtime) and answer them, and nothing else")
+            Terminal.say("\(role) may claim tasks of runtime \(runtime) and answer them, and nothing else")
             return ExitCode.done
         } catch PostgresError.statement(let error) where ["42704", "22023"].contains(error.sqlState) {
-            print(
+            Terminal.say(
                 error.sqlState == "42704"
                     ? "there is no database role \(role): make it first, with CREATE ROLE \"\(role)\" LOGIN PASSWORD '...'"
                     : "\(role) owns the schema, or has the rights of its owner: make a role for workers alone")
@@ -48,10 +49,10 @@ enum WorkerRoleCommand {
     private static func remove(_ role: String, _ runtime: String?, _ repository: Repository) async throws -> Int32 {
         let count = try await repository.removeWorkerRole(role, runtime: runtime)
         guard count > 0 else {
-            print("\(role) is no worker role" + (runtime.map { " of runtime \($0)" } ?? ""))
+            Terminal.say(runtime.map { "\(role) is no worker role of runtime \($0)" } ?? "\(role) is no worker role")
             return ExitCode.failed
         }
-        print("done: \(count)")
+        Terminal.say("done: \(count)")
         return ExitCode.done
     }
 }

@@ -38,12 +38,30 @@ extension LogEvent {
     }
 
     /// Nobody here can connect it.
-    static func secretLocked(appID: String, reason: String) -> Self {
+    /// - Parameter hint: nil: the key is missing.
+    static func secretLocked(appID: String, reason: String, hint: String? = nil) -> Self {
         Self(
             .error, "installation.secret_locked",
             [
                 ("app_id", .text(appID)), ("reason", .text(reason)),
-                ("hint", .text("give the key in sealing.key or sealing.previous, or set the secret anew")),
+                ("hint", .text(hint ?? "give the key in sealing.key or sealing.previous, or set the secret anew")),
+            ])
+    }
+
+    /// It was sealed by a version that bound it to no domain.
+    static func secretResealed(appID: String, domain: String) -> Self {
+        Self(
+            .info, "installation.secret_resealed",
+            [("app_id", .text(appID)), ("domain", .text(DomainText.shown(domain)))])
+    }
+
+    static func domainChanged(appID: String, from old: String, to new: String) -> Self {
+        Self(
+            .warning, "installation.domain_changed",
+            [
+                ("app_id", .text(appID)), ("old_domain", .text(DomainText.shown(old))),
+                ("new_domain", .text(DomainText.shown(new))),
+                ("hint", .text("a secret goes only to the domain that it was given for; was it you who changed this?")),
             ])
     }
 

@@ -2,6 +2,7 @@
 --
 --   p_origin   who asks: config (the file) or command. The file restores what the file revoked; a command restores any
 --
+-- A sealed secret is for one domain: with another domain it is taken away, and the caller gives it again (put_secret).
 -- Returns the installation's id, its status, and the status that it had before (was; new for an app that had none).
 -- Raises GW002 when the app is active in another workspace, or, for a command, with another agent; the message says
 -- which. Locks: the app's row (FOR NO KEY UPDATE). Called by apply_configuration and by the command `installation add`.
@@ -47,8 +48,8 @@ BEGIN
         status = CASE WHEN p_origin = 'command' OR i.revoked_by = 'config' THEN 'active' ELSE i.status END,
         revoked_by = CASE WHEN p_origin = 'command' OR i.revoked_by = 'config' THEN NULL ELSE i.revoked_by END,
         -- The file brings the secret itself.
-        sealed_secret = CASE WHEN p_origin = 'command' THEN i.sealed_secret END,
-        sealed_key_id = CASE WHEN p_origin = 'command' THEN i.sealed_key_id END
+        sealed_secret = CASE WHEN p_origin = 'command' AND v_known.domain = p_domain THEN i.sealed_secret END,
+        sealed_key_id = CASE WHEN p_origin = 'command' AND v_known.domain = p_domain THEN i.sealed_key_id END
     WHERE i.id = v_id
     RETURNING i.id, i.status, CASE WHEN v_known.id IS NULL THEN 'new' ELSE v_known.status END;
 END $$;

@@ -1,0 +1,4 @@
+-- Gives the app $1 a secret that is sealed ($2, with the key $3) for the domain $4, and that domain, unless its domain
+-- is another one than $5 meanwhile. The holder of the lease connects again.
+UPDATE gateway.installation SET sealed_secret = $2, sealed_key_id = $3, domain = $4 WHERE app_id = $1 AND domain = $5
+RETURNING id
