@@ -38,7 +38,7 @@ let package = Package(
             name: "Gateway",
             dependencies: ["AsyncRuntime", "Curl", "HTTPServer", "Lark", "Output", "Postgres", "Store", "CLibsodium"]),
         // What runs an agent's command for each task: a process of its own, beside the gateway.
-        .target(name: "Worker", dependencies: ["AsyncRuntime", "Gateway", "Lark", "Postgres", "Store"]),
+        .target(name: "Worker", dependencies: ["AsyncRuntime", "Gateway", "Lark", "Output", "Postgres", "Store"]),
         .target(name: "LarkSimulator", dependencies: ["AsyncRuntime", "HTTPServer", "Lark", "WebSocket"]),
         .target(name: "Configuration", dependencies: ["Curl", "Gateway", "Lark", "Output", "Store", "WebSocket"]),
         .executableTarget(

@@ -1,5 +1,5 @@
 import AsyncRuntime
-import Foundation
+import Output
 
 /// Hands the lines of a command's error output on to the worker's, each with the task's number before it, so that none can
 /// be taken for a line of the log. Of one run 64 KiB at most.
@@ -25,7 +25,7 @@ final class ErrorOutput: Sendable {
 
     /// As the log is written: whole lines, in one call.
     private static func toStandardError(_ text: String) {
-        FileHandle.standardError.write(Data(text.utf8))
+        Terminal.complain(TerminalText(document: String(text.dropLast())))
     }
 }
 
@@ -67,12 +67,6 @@ struct ErrorLines {
     /// What moves a terminal's cursor, or begins a line anew, is replaced.
     private mutating func endLine() -> String {
         defer { line.removeAll(keepingCapacity: true) }
-        let scalars = String(decoding: line, as: UTF8.self).unicodeScalars.map { scalar -> Unicode.Scalar in
-            switch scalar.properties.generalCategory {
-            case .control where scalar != "\t", .format, .lineSeparator, .paragraphSeparator: "\u{FFFD}"
-            default: scalar
-            }
-        }
-        return prefix + String(String.UnicodeScalarView(scalars)) + "\n"
+        return prefix + HiddenCharacters.shown(String(decoding: line, as: UTF8.self)) + "\n"
     }
 }
