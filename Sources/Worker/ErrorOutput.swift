@@ -1,8 +1,8 @@
 import AsyncRuntime
 import Output
 
-/// Hands the lines of a command's error output on to the worker's, each with the task's number before it, so that none can
-/// be taken for a line of the log. Of one run 64 KiB at most.
+/// Hands the lines of a command's error output on to the worker's, each with the task's number before it, so that none
+/// can be taken for a line of the log. Of one run 64 KiB at most.
 final class ErrorOutput: Sendable {
     private let lines: Mutex<ErrorLines>
     private let write: @Sendable (String) -> Void

@@ -1,3 +1,4 @@
+import AsyncRuntime
 import Configuration
 import Foundation
 import Output
@@ -44,6 +45,7 @@ struct LarkGateway {
         """
 
     static func main() async {
+        HiddenProcess.begin()
         exit(await run(Array(CommandLine.arguments.dropFirst())))
     }
 

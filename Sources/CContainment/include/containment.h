@@ -26,3 +26,7 @@ pid_t lgw_start_contained(const struct lgw_containment *containment, int *contro
 
 // waitid(2) with WNOWAIT: returns when the child has ended, and leaves it to be reaped, so that its id stays its own.
 void lgw_wait_for_end(pid_t child);
+
+// No core is written of this process, and no other process of the same user may read its memory or its environment
+// (PR_SET_DUMPABLE, RLIMIT_CORE). What it executes can be read again, and writes no core either.
+void lgw_hide_process(void);

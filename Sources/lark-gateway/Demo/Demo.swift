@@ -64,8 +64,8 @@ enum Demo {
             from: ProcessInfo.processInfo.environment, naming: [], user: nil)
         let worker = Worker(
             url: url, runtime: "demo",
-            command: WorkerCommandLine(["/bin/sh", "-c", agent], environment: environment), concurrency: 1, timeout: .seconds(20),
-            attempts: 1, lease: .seconds(60), logger: narrator.logger)
+            command: WorkerCommandLine(["/bin/sh", "-c", agent], environment: environment), concurrency: 1,
+            timeout: .seconds(20), attempts: 1, lease: .seconds(60), logger: narrator.logger)
         let working = Task { await worker.run(until: stop) }
         let facts = Facts()
         do {
