@@ -26,7 +26,7 @@ extension Hub {
         guard let search else { return }
         let holders = try await parts.repository.leaseHolders()
         let acquired = try await parts.repository.takeLeases(
-            holder: identity.name, deadHolders: holders.filter(identity.knowsDead), appIDs: search.appIDs,
+            holder: identity.name, deadHolders: holders.filter { identity.knowsDead($0) }, appIDs: search.appIDs,
             keyIDs: search.keyIDs, used: search.used, ttl: timing.ttl, grace: timing.grace)
         if !acquired.isEmpty {
             receive(.acquired(acquired))

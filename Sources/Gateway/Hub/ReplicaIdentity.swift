@@ -11,15 +11,21 @@ package struct ReplicaIdentity: Sendable, Equatable {
     /// This process.
     package static func current() -> ReplicaIdentity {
         let pid = getpid()
-        return ReplicaIdentity(place: localPlace(), process: "\(pid).\(startTime(of: pid) ?? "0")")
+        let start = if case .running(let start) = ProcessSight.look(at: pid) { start } else { "0" }
+        return ReplicaIdentity(place: localPlace(), process: "\(pid).\(start)")
     }
 
-    /// Whether the holder of that name ran here, in a process that is gone.
-    func knowsDead(_ name: String) -> Bool {
+    /// Whether the holder of that name ran here, in a process that is gone. Of a process that can't be looked at nothing
+    /// is said.
+    func knowsDead(_ name: String, look: (pid_t) -> ProcessSight = ProcessSight.look) -> Bool {
         guard name != self.name, let slash = name.lastIndex(of: "/"), name[..<slash] == place else { return false }
         let process = name[name.index(after: slash)...].split(separator: ".")
         guard process.count == 2, let pid = Int32(process[0]) else { return false }
-        return Self.startTime(of: pid) != String(process[1])
+        return switch look(pid) {
+        case .gone: true
+        case .running(let start): start != String(process[1])
+        case .hidden: false
+        }
     }
 
     private static func localPlace() -> String {
@@ -27,15 +33,5 @@ package struct ReplicaIdentity: Sendable, Equatable {
         let namespace = (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/ns/pid")) ?? "pid"
         return [ProcessInfo.processInfo.hostName, String(boot.prefix(8)), namespace.filter(\.isNumber)]
             .joined(separator: "/")
-    }
-
-    /// Clock ticks since boot (proc(5), /proc/pid/stat, field 22); nil when there is no such process, or a zombie.
-    private static func startTime(of pid: Int32) -> String? {
-        guard let stat = try? String(contentsOfFile: "/proc/\(pid)/stat", encoding: .utf8),
-            let end = stat.lastIndex(of: ")")
-        else { return nil }
-        let fields = stat[stat.index(after: end)...].split(separator: " ")
-        guard fields.count > 19, fields[0] != "Z", fields[0] != "X" else { return nil }
-        return String(fields[19])
     }
 }
