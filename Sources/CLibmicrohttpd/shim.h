@@ -6,27 +6,45 @@
 #include <arpa/inet.h>
 #include <sys/socket.h>
 
+// How many connections, and after how long without a byte one is closed. `per_address` 0: no bound.
+struct lgw_http_bounds {
+    unsigned int connections;
+    unsigned int per_address;
+    unsigned int idle_seconds;
+};
 // MHD's start and options are variadic, which Swift can't call. The daemon polls with epoll in a thread of its own.
 static inline struct MHD_Daemon *lgw_http_start(const struct sockaddr *address, MHD_AccessHandlerCallback handler,
                                                 void *context, MHD_RequestCompletedCallback completed,
-                                                unsigned int connection_limit, unsigned int timeout_seconds) {
+                                                MHD_NotifyConnectionCallback changed, struct lgw_http_bounds bounds) {
     return MHD_start_daemon(
         MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_UPGRADE | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL, handler, context,
-        MHD_OPTION_SOCK_ADDR, address, MHD_OPTION_NOTIFY_COMPLETED, completed, context, MHD_OPTION_CONNECTION_LIMIT,
-        connection_limit, MHD_OPTION_CONNECTION_TIMEOUT, timeout_seconds, MHD_OPTION_END);
+        MHD_OPTION_SOCK_ADDR, address, MHD_OPTION_NOTIFY_COMPLETED, completed, context, MHD_OPTION_NOTIFY_CONNECTION,
+        changed, context, MHD_OPTION_CONNECTION_LIMIT, bounds.connections, MHD_OPTION_PER_IP_CONNECTION_LIMIT,
+        bounds.per_address, MHD_OPTION_CONNECTION_TIMEOUT, bounds.idle_seconds, MHD_OPTION_END);
 }
 // The same over TLS. `priorities` is GnuTLS's text for versions and ciphers.
 static inline struct MHD_Daemon *lgw_http_start_tls(const struct sockaddr *address, MHD_AccessHandlerCallback handler,
                                                     void *context, MHD_RequestCompletedCallback completed,
-                                                    unsigned int connection_limit, unsigned int timeout_seconds,
-                                                    const char *certificate, const char *key,
-                                                    const char *priorities) {
+                                                    MHD_NotifyConnectionCallback changed,
+                                                    struct lgw_http_bounds bounds, const char *certificate,
+                                                    const char *key, const char *priorities) {
     return MHD_start_daemon(
         MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_UPGRADE | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_TLS, 0, NULL, NULL,
         handler, context, MHD_OPTION_SOCK_ADDR, address, MHD_OPTION_NOTIFY_COMPLETED, completed, context,
-        MHD_OPTION_CONNECTION_LIMIT, connection_limit, MHD_OPTION_CONNECTION_TIMEOUT, timeout_seconds,
+        MHD_OPTION_NOTIFY_CONNECTION, changed, context, MHD_OPTION_CONNECTION_LIMIT, bounds.connections,
+        MHD_OPTION_PER_IP_CONNECTION_LIMIT, bounds.per_address, MHD_OPTION_CONNECTION_TIMEOUT, bounds.idle_seconds,
         MHD_OPTION_HTTPS_MEM_CERT, certificate, MHD_OPTION_HTTPS_MEM_KEY, key, MHD_OPTION_HTTPS_PRIORITIES, priorities,
         MHD_OPTION_END);
+}
+// MHD closes the descriptor after it has said that the connection is closed.
+static inline int lgw_http_descriptor(struct MHD_Connection *connection) {
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+    return info ? info->connect_fd : -1;
+}
+// What the notification of the connection's start has put into its slot.
+static inline void *lgw_http_connection_slot(struct MHD_Connection *connection) {
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+    return info ? info->socket_context : NULL;
 }
 static inline unsigned int lgw_http_port(struct MHD_Daemon *daemon) {
     const union MHD_DaemonInfo *info = MHD_get_daemon_info(daemon, MHD_DAEMON_INFO_BIND_PORT);
@@ -64,5 +82,6 @@ static const enum MHD_ResponseMemoryMode lgw_http_copy = MHD_RESPMEM_MUST_COPY;
 // MHD's enumerations carry attributes that rename or hide their cases in Swift.
 static const enum MHD_Result lgw_http_yes = MHD_YES;
 static const enum MHD_Result lgw_http_no = MHD_NO;
+static const enum MHD_ConnectionNotificationCode lgw_http_connection_started = MHD_CONNECTION_NOTIFY_STARTED;
 static const enum MHD_ValueKind lgw_http_headers = MHD_HEADER_KIND;
 static const enum MHD_ValueKind lgw_http_arguments = MHD_GET_ARGUMENT_KIND;

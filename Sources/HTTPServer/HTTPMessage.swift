@@ -47,6 +47,8 @@ package struct HTTPResponse: Sendable {
     package static func text(_ text: String, status: Int = 200, type: String = "text/plain; charset=utf-8") -> Self {
         HTTPResponse(status: status, headers: ["Content-Type": type], body: Array(text.utf8))
     }
+
+    static let tooLarge = text("too large\n", status: 413)
 }
 
 /// The server could not be started.

@@ -14,16 +14,69 @@ package final class HTTPServer: Sendable {
             var isStopping = false
             var nextSocket = 0
             var sockets: [Int: UpgradedSocket] = [:]
+            var nextConnection = 0
+            /// The descriptors of all connections; libmicrohttpd closes one only after it is out of here.
+            var connections: [Int: Int32] = [:]
+            var clock: RequestClock
         }
 
         let handler: Handler
-        let maxBodyBytes: Int
-        let state = Mutex(State())
+        let limits: HTTPServerLimits
+        let state: Mutex<State>
         let idle = Doorbell()
+        /// The first connection that owes a request is there.
+        let isOwed = Doorbell()
 
-        init(maxBodyBytes: Int, handler: @escaping Handler) {
-            self.maxBodyBytes = maxBodyBytes
+        init(limits: HTTPServerLimits, handler: @escaping Handler) {
+            self.limits = limits
             self.handler = handler
+            state = Mutex(State(clock: RequestClock(patience: limits.requestPatience ?? .zero)))
+        }
+
+        /// - Returns: its number, above 0.
+        func opened(_ descriptor: Int32) -> Int {
+            let id = state.withLock { state in
+                state.nextConnection += 1
+                state.connections[state.nextConnection] = descriptor
+                return state.nextConnection
+            }
+            owesRequest(id)
+            return id
+        }
+
+        func closed(_ connection: Int) {
+            state.withLock { state in
+                state.connections[connection] = nil
+                state.clock.end(connection)
+            }
+        }
+
+        func owesRequest(_ connection: Int) {
+            guard limits.requestPatience != nil else { return }
+            let isFirst = state.withLock { state in
+                defer { state.clock.begin(connection, .now) }
+                return state.clock.isIdle
+            }
+            if isFirst { isOwed.ring() }
+        }
+
+        func cameWhole(_ connection: Int) {
+            state.withLock { $0.clock.end(connection) }
+        }
+
+        /// Ends connections whose time for a request is over, until the task is cancelled.
+        func keepTime(_ patience: Duration) async {
+            let look = min(.seconds(1), patience / 4)
+            while !Task.isCancelled {
+                if state.withLock({ $0.clock.isIdle }) { await isOwed.wait() }
+                await Alarm.wait(until: .after(look))
+                state.withLock { state in
+                    // libmicrohttpd sees the end of the stream, and closes.
+                    for id in state.clock.takeOverdue(.now) {
+                        if let descriptor = state.connections[id] { shutdown(descriptor, Int32(SHUT_RDWR)) }
+                    }
+                }
+            }
         }
 
         /// - Returns: false when the server is stopping.
@@ -47,13 +100,12 @@ package final class HTTPServer: Sendable {
     }
 
     private let shared: Shared
+    private let timekeeper: Task<Void, Never>?
     // The daemon is thread-safe, made in `init` and stopped once (guarded by `isStopping`).
     nonisolated(unsafe) private let daemon: OpaquePointer
     /// The port in use, also where 0 was asked for.
     package let port: Int
 
-    private static let connectionTimeoutSeconds: UInt32 = 60
-    private static let maxConnections: UInt32 = 4096
     /// Methods, paths and names of headers are compared and hashed; for Swift's strings that takes the square of
     /// combining marks in a row. libmicrohttpd's own bound is 32 KiB for the whole head.
     fileprivate static let maxPathBytes = 2_048
@@ -62,12 +114,13 @@ package final class HTTPServer: Sendable {
     /// Listens at once.
     /// - Parameter host: an IPv4 address.
     /// - Parameter tls: nil: plain HTTP.
-    /// - Parameter maxBodyBytes: a request with more is answered 413.
     /// - Throws: `HTTPServerError`.
     package init(
-        host: String, port: Int, tls: TLSIdentity? = nil, maxBodyBytes: Int = 16 << 20, handler: @escaping Handler
+        host: String, port: Int, tls: TLSIdentity? = nil, limits: HTTPServerLimits = HTTPServerLimits(),
+        handler: @escaping Handler
     ) throws {
-        shared = Shared(maxBodyBytes: maxBodyBytes, handler: handler)
+        let shared = Shared(limits: limits, handler: handler)
+        self.shared = shared
         var address = sockaddr_in()
         address.sin_family = sa_family_t(AF_INET)
         address.sin_port = in_port_t(truncatingIfNeeded: port).bigEndian
@@ -80,14 +133,15 @@ package final class HTTPServer: Sendable {
         let context = reference.toOpaque()
         let daemon = withUnsafePointer(to: &address) { pointer in
             pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                let bounds = lgw_http_bounds(
+                    connections: UInt32(limits.maxConnections), per_address: UInt32(limits.maxConnectionsPerAddress),
+                    idle_seconds: UInt32(limits.idleSeconds))
                 guard let tls else {
-                    return lgw_http_start(
-                        $0, handleAccess, context, requestCompleted, Self.maxConnections,
-                        Self.connectionTimeoutSeconds)
+                    return lgw_http_start($0, handleAccess, context, requestCompleted, connectionChanged, bounds)
                 }
                 return lgw_http_start_tls(
-                    $0, handleAccess, context, requestCompleted, Self.maxConnections, Self.connectionTimeoutSeconds,
-                    tls.certificates, tls.key, tls.priorities)
+                    $0, handleAccess, context, requestCompleted, connectionChanged, bounds, tls.certificates, tls.key,
+                    tls.priorities)
             }
         }
         guard let daemon else {
@@ -96,9 +150,11 @@ package final class HTTPServer: Sendable {
         }
         self.daemon = daemon
         self.port = Int(lgw_http_port(daemon))
+        timekeeper = limits.requestPatience.map { patience in Task { await shared.keepTime(patience) } }
     }
 
     deinit {
+        timekeeper?.cancel()
         Task { [shared, bits = UInt(bitPattern: daemon)] in await Self.stop(shared, daemon: bits) }
     }
 
@@ -106,6 +162,7 @@ package final class HTTPServer: Sendable {
     /// it stops a little later.
     package func stop() async {
         await Self.stop(shared, daemon: UInt(bitPattern: daemon))
+        timekeeper?.cancel()
     }
 
     private static func stop(_ shared: Shared, daemon bits: UInt) async {
@@ -149,24 +206,29 @@ private func handleAccess(
     let shared = Unmanaged<HTTPServer.Shared>.fromOpaque(context).takeUnretainedValue()
     guard let known = slot.pointee else {
         slot.pointee = Unmanaged.passRetained(RequestContext()).toOpaque()
+        // Before libmicrohttpd asks for the body, which it then does not read.
+        guard shared.limits.maxBodyBytes > 0 || !announcesBody(connection) else {
+            return queue(.tooLarge, on: connection, shared)
+        }
         return lgw_http_yes
     }
     let request = Unmanaged<RequestContext>.fromOpaque(known).takeUnretainedValue()
     if uploadSize.pointee > 0 {
         let bytes = UnsafeRawBufferPointer(start: upload, count: uploadSize.pointee)
         request.state.withLock { state in
-            if state.body.count + bytes.count > shared.maxBodyBytes { state.isTooLarge = true }
+            if state.body.count + bytes.count > shared.limits.maxBodyBytes { state.isTooLarge = true }
             if !state.isTooLarge { state.body += bytes }
         }
         uploadSize.pointee = 0
         return lgw_http_yes
     }
+    shared.cameWhole(number(of: connection))
     let (isHandled, isTooLarge, body, response) = request.state.withLock { state in
         defer { state.isHandled = true }
         return (state.isHandled, state.isTooLarge, state.body, state.response)
     }
     if let response { return queue(response, on: connection, shared) }
-    if isTooLarge { return queue(.text("too large\n", status: 413), on: connection, shared) }
+    if isTooLarge { return queue(.tooLarge, on: connection, shared) }
     guard strlen(url) <= HTTPServer.maxPathBytes else {
         return queue(.text("the path is too long\n", status: 414), on: connection, shared)
     }
@@ -195,8 +257,38 @@ private func requestCompleted(
     guard let context, let slot, let known = slot.pointee else { return }
     let request = Unmanaged<RequestContext>.fromOpaque(known).takeRetainedValue()
     slot.pointee = nil
-    guard request.state.withLock({ $0.isUnderWay }) else { return }
-    Unmanaged<HTTPServer.Shared>.fromOpaque(context).takeUnretainedValue().end()
+    let shared = Unmanaged<HTTPServer.Shared>.fromOpaque(context).takeUnretainedValue()
+    if let connection { shared.owesRequest(number(of: connection)) }
+    if request.state.withLock({ $0.isUnderWay }) { shared.end() }
+}
+
+/// Of libmicrohttpd's thread: a connection begins or has ended. Its number stands in `slot`.
+private func connectionChanged(
+    _ context: UnsafeMutableRawPointer?, _ connection: OpaquePointer?,
+    _ slot: UnsafeMutablePointer<UnsafeMutableRawPointer?>?, _ code: MHD_ConnectionNotificationCode
+) {
+    guard let context, let connection, let slot else { return }
+    let shared = Unmanaged<HTTPServer.Shared>.fromOpaque(context).takeUnretainedValue()
+    if code == lgw_http_connection_started {
+        slot.pointee = UnsafeMutableRawPointer(bitPattern: shared.opened(lgw_http_descriptor(connection)))
+    } else {
+        shared.closed(Int(bitPattern: slot.pointee))
+        slot.pointee = nil
+    }
+}
+
+/// What `connectionChanged` has given it.
+private func number(of connection: OpaquePointer) -> Int {
+    Int(bitPattern: lgw_http_connection_slot(connection))
+}
+
+private func announcesBody(_ connection: OpaquePointer) -> Bool {
+    func header(_ name: String) -> String? {
+        MHD_lookup_connection_value(connection, lgw_http_headers, name).map { String(cString: $0) }
+    }
+    // libmicrohttpd takes nothing but digits for a length.
+    return header("Transfer-Encoding") != nil
+        || header("Content-Length").map { $0.utf8.contains { $0 != UInt8(ascii: "0") } } == true
 }
 
 private func address(of connection: OpaquePointer) -> String {

@@ -200,6 +200,19 @@ struct BadInputTests {
         await taken.stop()
     }
 
+    @Test("the metrics port takes no body: a request that announces one is refused before it has come")
+    func bodyForMetrics() async throws {
+        let stage = try await Stage()
+        let daemon = try await stage.start(stage.configuration())
+        let port = Int(try #require(daemon.events("metrics.listening").first?["port"].integer))
+        let client = try RawClient(port: port)
+        await client.write("GET /healthz HTTP/1.1\r\nHost: a\r\nContent-Length: 14680064\r\n\r\n")
+        let answer = await client.readToEnd()
+        #expect(answer.hasPrefix("HTTP/1.1 413 "), "\(answer)")
+        #expect(try await stage.metrics(of: daemon).contains("lark_gateway_connections"))
+        await stage.end(daemon)
+    }
+
     @Test("until the database is there the pairing page says that it can't, and readiness too")
     func notYetReady() async throws {
         let daemon = try Daemon.run(

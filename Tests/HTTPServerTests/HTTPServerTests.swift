@@ -28,7 +28,9 @@ struct HTTPServerTests {
 
     @Test("a request tells who sent it; one with a larger body than allowed is refused, and not handed on")
     func bounds() async throws {
-        let server = try HTTPServer(host: "127.0.0.1", port: 0, maxBodyBytes: 64) { request in
+        var limits = HTTPServerLimits()
+        limits.maxBodyBytes = 64
+        let server = try HTTPServer(host: "127.0.0.1", port: 0, limits: limits) { request in
             .text("\(request.body.count) bytes from \(request.clientAddress)\n")
         }
         let url = try #require(URL(string: "http://127.0.0.1:\(server.port)/"))
@@ -73,6 +75,73 @@ struct HTTPServerTests {
         await client.write("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\(lines)\r\n")
         let answer = await client.readToEnd()
         #expect(answer.hasSuffix(Array(repeating: "one, two", count: 32).joined(separator: "; ")), "\(answer)")
+        await server.stop()
+    }
+
+    @Test(
+        "where no body is taken a request that announces one is answered at once, before a byte of it came",
+        arguments: [
+            "GET / HTTP/1.1\r\nContent-Length: 14680064", "POST / HTTP/1.1\r\nContent-Length: 1",
+            "GET / HTTP/1.1\r\nTransfer-Encoding: chunked", "HEAD / HTTP/1.1\r\ncontent-length: 007",
+        ])
+    func noBody(_ head: String) async throws {
+        var limits = HTTPServerLimits()
+        limits.maxBodyBytes = 0
+        let handled = Recorder<String>()
+        let server = try HTTPServer(host: "127.0.0.1", port: 0, limits: limits) { request in
+            handled.record(request.path)
+            return .text("\(request.body.count)\n")
+        }
+        let client = try RawClient(port: server.port)
+        await client.write(head + "\r\nHost: a\r\n\r\n")
+        let answer = await client.readToEnd()
+        #expect(answer.hasPrefix("HTTP/1.1 413 "), "\(answer)")
+        #expect(handled.all.isEmpty)
+        let empty = try RawClient(port: server.port)
+        await empty.write("GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+        #expect(await empty.readToEnd().hasSuffix("\r\n\r\n0\n"))
+        await server.stop()
+    }
+
+    @Test(
+        "a request whose bytes trickle is cut off when its time is over, in its head and in its body; no other is",
+        arguments: ["GET / HTTP/1.1\r\nX-Long: ", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4096\r\n\r\n"])
+    func trickle(_ beginning: String) async throws {
+        var limits = HTTPServerLimits()
+        limits.requestPatience = .milliseconds(200)
+        let release = AsyncEvent()
+        let server = try HTTPServer(host: "127.0.0.1", port: 0, limits: limits) { request in
+            if request.path == "/slow" { await release.wait() }
+            return .text("done\n")
+        }
+        // It came whole: how long its answer takes is not its fault.
+        let whole = try RawClient(port: server.port)
+        await whole.write("GET /slow HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+        let client = try RawClient(port: server.port)
+        await client.write(beginning)
+        let isCutOff = try await eventually(within: .seconds(15)) { await !client.write("x") }
+        #expect(isCutOff)
+        release.set()
+        #expect(await whole.readToEnd().hasSuffix("done\n"))
+        await server.stop()
+    }
+
+    @Test("one address has a bounded number of connections; what is beyond is closed, and others are let in")
+    func perAddress() async throws {
+        var limits = HTTPServerLimits()
+        limits.maxConnectionsPerAddress = 2
+        let server = try HTTPServer(host: "127.0.0.1", port: 0, limits: limits) { _ in .text("here\n") }
+        @Sendable func answer(_ client: RawClient) async -> Bool {
+            await client.write("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+            return await client.readHead().hasPrefix("HTTP/1.1 200 ")
+        }
+        var held = [try RawClient(port: server.port), try RawClient(port: server.port)]
+        for client in held { #expect(await answer(client)) }
+        #expect(await !answer(try RawClient(port: server.port)))
+        #expect(await answer(try RawClient(port: server.port, from: 0x7F00_0002)))
+        held.removeAll()
+        let isLetIn = try await eventually { await answer(try RawClient(port: server.port)) }
+        #expect(isLetIn)
         await server.stop()
     }
 }

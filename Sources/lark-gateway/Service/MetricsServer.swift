@@ -4,8 +4,18 @@ import HTTPServer
 
 /// `/metrics` (OpenMetrics), `/healthz` (the process lives) and `/readyz` (it does its work).
 enum MetricsServer {
+    /// A scraper and some probes need a few connections for a moment, and send no body.
+    private static let limits: HTTPServerLimits = {
+        var limits = HTTPServerLimits()
+        limits.maxBodyBytes = 0
+        limits.maxConnections = 64
+        limits.maxConnectionsPerAddress = 16
+        limits.requestPatience = .seconds(10)
+        return limits
+    }()
+
     static func start(on address: ListenAddress, gateway: Gateway, metrics: Metrics) throws -> HTTPServer {
-        try HTTPServer(host: address.host, port: address.port) { request in
+        try HTTPServer(host: address.host, port: address.port, limits: limits) { request in
             guard request.method == "GET" || request.method == "HEAD" else {
                 return .text("only GET\n", status: 405)
             }
