@@ -10,6 +10,9 @@ package struct ListenAddress: Sendable, Equatable {
         self.port = port
     }
 
+    /// Nobody but this machine can reach it.
+    package var isLoopback: Bool { host.hasPrefix("127.") }
+
     /// `127.0.0.1:9464`; port 0 takes a free one.
     package init?(_ text: String) {
         let parts = text.split(separator: ":", omittingEmptySubsequences: false)

@@ -38,7 +38,7 @@ struct LarkGateway {
                                          says more
           worker-role list|add|remove --config FILE
                                          database roles that may work, and do nothing else
-          simulate --listen 127.0.0.1:PORT [--app ID:SECRET]
+          simulate --listen 127.0.0.1:PORT [--app ID:SECRET] [--exposed]
                                          a simulated Lark to play with
           demo                           the whole way of a burst, on a private Postgres and a simulated Lark
           version                        print the version

@@ -213,6 +213,17 @@ struct BadInputTests {
         await stage.end(daemon)
     }
 
+    @Test("a simulated Lark that other machines can reach is refused, unless that is said")
+    func exposedSimulator() async throws {
+        let refused = try Daemon(["simulate", "--listen", "0.0.0.0:0"])
+        #expect(await refused.ended() == 2)
+        #expect(refused.output.contains("use 127.0.0.1, or say --exposed"), "\(refused.output)")
+        let exposed = try Daemon(["simulate", "--exposed", "--listen", "0.0.0.0:0"])
+        let isUp = try await eventually { exposed.output.contains("a simulated Lark on ") }
+        #expect(isUp, "\(exposed.output)")
+        #expect(await exposed.stop() == 0)
+    }
+
     @Test("until the database is there the pairing page says that it can't, and readiness too")
     func notYetReady() async throws {
         let daemon = try Daemon.run(

@@ -11,11 +11,18 @@ enum SimulateCommand {
     private static let remembers = 1_000
 
     static func run(_ words: [String]) async throws -> Int32 {
-        let arguments = try Arguments(words, known: ["listen", "app", "tls-certificate", "tls-key"])
+        let arguments = try Arguments(
+            words, known: ["listen", "app", "tls-certificate", "tls-key"], flags: ["exposed"])
         try arguments.refusePositional()
         let text = try arguments.required("listen")
         guard let address = ListenAddress(text) else {
             throw UsageError("--listen \(text): expected an address and port such as 127.0.0.1:8700")
+        }
+        // Nobody who asks /control for something has to prove anything.
+        guard address.isLoopback || arguments.flags.contains("exposed") else {
+            throw UsageError(
+                "--listen \(text): whoever reaches it reads all that is said there, and speaks as anybody; "
+                    + "use 127.0.0.1, or say --exposed")
         }
         let app = (arguments.options["app"] ?? "cli_demo:demo-secret").split(separator: ":", maxSplits: 1)
         guard app.count == 2 else { throw UsageError("--app takes ID:SECRET") }
