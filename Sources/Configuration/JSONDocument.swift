@@ -119,6 +119,13 @@ package struct JSONNode {
 }
 
 extension JSONNode {
+    func flag() throws -> Bool {
+        guard let number = value as? NSNumber, CFBooleanTypeName.matches(number) else {
+            throw fail("found \(kind), expected true or false")
+        }
+        return number.boolValue
+    }
+
     func count(in range: ClosedRange<Int>) throws -> Int {
         guard let number = value as? NSNumber, !CFBooleanTypeName.matches(number),
             let count = Int(exactly: number.doubleValue)

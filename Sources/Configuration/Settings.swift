@@ -137,9 +137,14 @@ package struct Settings: SettingKeys {
         .derived("`\"127.0.0.1:9465\"`, with `public_url`", initial: nil) { values, _ in
             values.publicURL == nil ? nil : ListenAddress(host: "127.0.0.1", port: 9465)
         },
-        dependency: .init(
-            key: "public_url", problem: "a pairing page without public_url: where people reach it"),
-        "where the page is served; port 0: a free one, named in the log")
+        dependency: .init(key: "public_url", problem: pageWithoutURL),
+        "where the page is served, on this machine alone unless `pairing.exposed` says otherwise; port 0: a free one, named in the log"
+    )
+    package let pairingIsExposed: Key<Bool> = .init(
+        restart: "pairing.exposed", .flag, .value(false), dependency: .init(key: "public_url", problem: pageWithoutURL),
+        "`true`: `pairing.listen` may be an address that other machines reach. The page is plain HTTP, so who listens on the way reads links that let people in: for a proxy on a network of its own"
+    )
+    private static let pageWithoutURL = "a pairing page without public_url: where people reach it"
 
     package let schema: Key<String?> = .init(
         reload: "$schema", .optional(.text("path")), .none(),
@@ -154,6 +159,13 @@ package struct Settings: SettingKeys {
     }
 
     static let rules = [
+        Rule(
+            keyPath: "pairing.listen",
+            problem:
+                "others than this machine can reach it, and the page is plain HTTP: expected 127.0.0.1, or \"exposed\": true beside it"
+        ) {
+            $0.pairing?.isLoopback != false || $0.pairingIsExposed
+        },
         Rule(keyPath: "transport", problem: "\"urlsession\" knows neither ca_file nor a proxy; use \"auto\"") {
             $0.transport != .urlsession || $0.caFile == nil && $0.proxies == Proxies() && $0.proxyExceptions.isEmpty
         },

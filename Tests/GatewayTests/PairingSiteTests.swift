@@ -283,22 +283,58 @@ struct PairingSiteTests {
         #expect(try await bench.fixture.pool.rows("SELECT wrong_codes FROM gateway.binding_token") == ["(5)"])
     }
 
-    @Test("rate limit: who tries out links is refused after twenty, for a minute; others are not")
+    @Test("rate limit: who tries out links is refused after twenty, for a minute; a good link never is")
     func rateLimit() async throws {
         let bench = try await Bench()
         for _ in 0..<20 { #expect(await bench.get(PairingLink()).status == 404) }
-        let link = try await bench.makeLink()
-        let refused = await bench.get(link)
+        let refused = await bench.get(PairingLink())
         #expect(refused.status == 429 && refused.headers["Retry-After"] == "60")
-        #expect(await bench.get(link, from: "192.0.2.2").status == 200)
-        bench.wait(.seconds(60))
+        #expect(await bench.get(PairingLink(), from: "192.0.2.2").status == 404)
+        // Behind a proxy that names nobody, the twenty were somebody else's.
+        let (link, code) = (try await bench.makeLink(), try await bench.invite("Ann"))
         #expect(await bench.get(link).status == 200)
+        #expect(await bench.enter(code, at: link).status == 303)
+        bench.wait(.seconds(60))
+        #expect(await bench.get(PairingLink()).status == 404)
+    }
+
+    @Test("a subscriber's IPv6 addresses, all of one /64, count as one client")
+    func subscribers() async throws {
+        let bench = try await Bench()
+        func get(for client: String) async -> Int {
+            await bench.site.answer(
+                HTTPRequest(
+                    method: "GET", path: "/pair/wrong", headers: ["x-forwarded-for": client],
+                    clientAddress: "127.0.0.1")
+            ).status
+        }
+        for index in 1...20 { #expect(await get(for: "2001:db8:1:2:\(index)::\(index)") == 404) }
+        #expect(await get(for: "2001:db8:1:2:ffff::") == 429)
+        #expect(await get(for: "[2001:DB8:1:2::1]:4711") == 429)
+        #expect(await get(for: "2001:db8:1:3::1") == 404)
+        for index in 1...20 { #expect(await get(for: "::ffff:198.51.100.7") == 404, "\(index)") }
+        #expect(await get(for: "198.51.100.7") == 429)
+        #expect(await get(for: "198.51.100.7:4711") == 429)
+        #expect(await get(for: "198.51.100.8") == 404)
+    }
+
+    @Test("a proxy on this machine that does not say whom it speaks for is told of once")
+    func hiddenClients() async throws {
+        let bench = try await Bench()
+        let link = try await bench.makeLink()
+        #expect(await bench.get(link, from: "192.0.2.1").status == 200)
+        let forwarded = HTTPRequest(
+            method: "GET", path: "/pair/\(link.text)", headers: ["x-forwarded-for": "192.0.2.1"],
+            clientAddress: "127.0.0.1")
+        #expect(await bench.site.answer(forwarded).status == 200)
+        #expect(bench.log.events(named: "pairing.client_hidden").isEmpty)
+        for _ in 0..<3 { #expect(await bench.get(link, from: "127.0.0.1").status == 200) }
+        #expect(bench.log.events(named: "pairing.client_hidden").map(\.level) == [.warning])
     }
 
     @Test("behind a proxy on this machine a client is who the proxy says; elsewhere nobody's word counts")
     func proxied() async throws {
         let bench = try await Bench()
-        let link = try await bench.makeLink()
         func get(_ path: String, from peer: String, for client: String) async -> Int {
             await bench.site.answer(
                 HTTPRequest(
@@ -307,10 +343,10 @@ struct PairingSiteTests {
             ).status
         }
         for _ in 0..<20 { _ = await get("/pair/wrong", from: "127.0.0.1", for: "198.51.100.1") }
-        #expect(await get("/pair/\(link.text)", from: "127.0.0.1", for: "198.51.100.1") == 429)
-        #expect(await get("/pair/\(link.text)", from: "127.0.0.1", for: "198.51.100.2") == 200)
+        #expect(await get("/pair/wrong", from: "127.0.0.1", for: "198.51.100.1") == 429)
+        #expect(await get("/pair/wrong", from: "127.0.0.1", for: "198.51.100.2") == 404)
         for index in 0..<20 { _ = await get("/pair/wrong", from: "192.0.2.7", for: "198.51.100.\(index)") }
-        #expect(await get("/pair/\(link.text)", from: "192.0.2.7", for: "198.51.100.99") == 429)
+        #expect(await get("/pair/wrong", from: "192.0.2.7", for: "198.51.100.99") == 429)
     }
 
     @Test("what a browser must not do changes nothing, and is told so")

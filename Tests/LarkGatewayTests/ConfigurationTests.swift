@@ -154,6 +154,10 @@ struct ConfigurationTests {
             (#"{"public_url": "https://me@e.com"}"#, "public_url: found"),
             (#"{"pairing": {"listen": "127.0.0.1:1"}}"#, "pairing: a pairing page without public_url"),
             (#"{"public_url": "https://e.com", "pairing": {"listen": null}}"#, "pairing.listen: found"),
+            (
+                #"{"public_url": "https://e.com", "pairing": {"listen": "0.0.0.0:9465"}}"#,
+                "pairing.listen: others than this machine can reach it"
+            ),
             (#"{"public_url": "https://e.com", "pairing": {"port": 1}}"#, "pairing.port: unknown"),
             (
                 #"{"installations": [{"app_id": "cli_1", "app_secret": "env:NOPE", "workspace": "w", "agent": "a"}]}"#,

@@ -9,6 +9,9 @@ final class PairingSite: Sendable {
     private let logger: Logger
     private let now: @Sendable () -> ContinuousClock.Instant
     private let guesses = Mutex(WrongGuesses())
+    private let hasToldOfProxy = Mutex(false)
+    /// Whoever asks for many links gets two looks into the database at a time, and clients take turns.
+    private let looks = ConcurrencyLimit(ConcurrencyLimit.Rules(total: 4, perApp: 2, maxWaiting: 4_096))
 
     init(
         repository: Repository, outages: OutageLog, logger: Logger,
@@ -25,14 +28,10 @@ final class PairingSite: Sendable {
         guard let address = PairingAddress(path: request.path) else {
             return PairingPage.response(.ended(.unknown), preferred, link: nil)
         }
-        let client = Self.client(of: request)
-        if let wait = guesses.withLock({ [now] in $0.wait(of: client, now()) }) {
-            var response = PairingPage.response(.ended(.tooManyRequests), preferred, link: nil)
-            response.headers["Retry-After"] = "\(Int(wait.seconds.rounded(.up)))"
-            return response
-        }
+        let client = PairingClient(of: request)
+        if client.isHidden { tellOfProxy() }
         do {
-            let response = try await answer(request, address, from: client, preferred)
+            let response = try await answer(request, address, from: client.name, preferred)
             outages.succeeded("pairing_page")
             return response
         } catch {
@@ -46,9 +45,8 @@ final class PairingSite: Sendable {
     private func answer(
         _ request: HTTPRequest, _ address: PairingAddress, from client: String, _ preferred: PairingText.Locale
     ) async throws -> HTTPResponse {
-        guard let link = address.link, let state = try await repository.findLink(link.hash) else {
-            guesses.withLock { [now] in $0.record(client, now()) }
-            return PairingPage.response(.ended(.unknown), preferred, link: nil)
+        guard let link = address.link, let state = try await find(link, for: client) else {
+            return wrongLink(client, preferred)
         }
         switch (request.method, address.isWaiting) {
         case ("GET", _), ("HEAD", _):
@@ -64,6 +62,38 @@ final class PairingSite: Sendable {
             response.headers["Allow"] = address.isWaiting ? "GET, HEAD" : "GET, HEAD, POST"
             return response
         }
+    }
+
+    /// Once.
+    private func tellOfProxy() {
+        let isFirst = hasToldOfProxy.withLock { hasTold in
+            defer { hasTold = true }
+            return !hasTold
+        }
+        if isFirst { logger.log(.pairingClientHidden()) }
+    }
+
+    /// A link that is good is looked up and served whatever was counted: behind a proxy that names nobody all clients
+    /// are one, and a stranger's guesses must not keep a person out.
+    private func find(_ link: PairingLink, for client: String) async throws -> PairingLinkState? {
+        try await looks.run(for: ConcurrencyLimit.Caller(place: client, app: "")) { [repository] in
+            try await repository.findLink(link.hash)
+        }
+    }
+
+    private func wrongLink(_ client: String, _ preferred: PairingText.Locale) -> HTTPResponse {
+        let wait = guesses.withLock { [now] guesses in
+            let now = now()
+            guard let wait = guesses.wait(of: client, now) else {
+                guesses.record(client, now)
+                return nil as Duration?
+            }
+            return wait
+        }
+        guard let wait else { return PairingPage.response(.ended(.unknown), preferred, link: nil) }
+        var response = PairingPage.response(.ended(.tooManyRequests), preferred, link: nil)
+        response.headers["Retry-After"] = "\(Int(wait.seconds.rounded(.up)))"
+        return response
     }
 
     private func redeem(
@@ -131,14 +161,6 @@ final class PairingSite: Sendable {
         case .blocked: .ended(.blocked)
         case .revoked: .ended(.revoked)
         }
-    }
-
-    /// The peer; behind a proxy on this machine, who it says its client is.
-    private static func client(of request: HTTPRequest) -> String {
-        guard request.clientAddress.hasPrefix("127."), let chain = request.headers["x-forwarded-for"],
-            let last = chain.utf8.split(separator: UInt8(ascii: ",")).last
-        else { return request.clientAddress }
-        return String(decoding: last.drop { $0 == UInt8(ascii: " ") }.prefix(45), as: UTF8.self)
     }
 
     /// Chinese or English, by which of them the browser names first.

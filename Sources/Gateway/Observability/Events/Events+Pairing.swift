@@ -10,6 +10,20 @@ extension LogEvent {
         Self(.warning, "pairing.refused", pairingFields(link) + [("reason", .text(reason))])
     }
 
+    /// A proxy on this machine leaves out whom it speaks for.
+    static func pairingClientHidden() -> Self {
+        Self(
+            .warning, "pairing.client_hidden",
+            [
+                (
+                    "hint",
+                    .text(
+                        "a request came from this machine without X-Forwarded-For, so that all clients count as one: "
+                            + "have the proxy before pairing.listen set it")
+                )
+            ])
+    }
+
     private static func pairingFields(_ link: PairingLinkState) -> [(key: String, value: Value?)] {
         [("app_id", .text(link.appID)), ("workspace", .text(link.workspace)), ("open_id", .text(link.openID))]
     }
