@@ -68,6 +68,11 @@ package final class HTTPExchange: Sendable {
         }
         // Empty: libcurl asks for permission before it sends a large body, and waits a second for it.
         headers["Expect"] = ""
+        // libcurl does not look: a line break in a value would begin another header.
+        guard headers.allSatisfy({ Self.isPlain($0.key) && Self.isPlain($0.value) }) else {
+            throw ConnectionFailure(
+                host: url.host ?? "?", cause: .other, words: "a header with a control character is not sent")
+        }
         let request = Request(method: method, url: url, headers: headers, body: body)
         let domain = Self.domain(of: url)
         return try await limits[purpose].run(
@@ -88,6 +93,10 @@ package final class HTTPExchange: Sendable {
                 throw error
             }
         }
+    }
+
+    private static func isPlain(_ text: String) -> Bool {
+        text.utf8.allSatisfy { $0 >= 0x20 && $0 != 0x7F }
     }
 
     /// Scheme, host and port: no path, no credentials.

@@ -17,6 +17,8 @@ package struct NetworkSettings: Sendable, Equatable {
         _ = lgw_curl_only_http(handle.pointer)
         lgw_curl_quick_exit(handle.pointer)
         handle.set(CURLOPT_NOSIGNAL, 1)
+        // A path goes out as it stands in the URL: "/a/../b" is not made "/b".
+        handle.set(CURLOPT_PATH_AS_IS, 1)
         handle.set(CURLOPT_TCP_NODELAY, 1)
         handle.set(CURLOPT_TCP_KEEPALIVE, 1)
         handle.set(CURLOPT_SSL_VERIFYPEER, 1)

@@ -157,4 +157,29 @@ struct HTTPExchangeTests {
         #expect(answer.body.isEmpty)
         await server.stop()
     }
+
+    @Test("a header with a line break is not sent: it would be two")
+    func lineBreak() async throws {
+        let paths = Recorder<String>()
+        let server = try HTTPServer(host: "127.0.0.1", port: 0) { request in
+            paths.record(request.path)
+            return .text("ok")
+        }
+        for headers in [["A": "b\r\nX-Injected: yes"], ["A": "b\nc"], ["A\r\nB": "c"]] {
+            let failure = await #expect(throws: ConnectionFailure.self) {
+                try await HTTPExchange().send("GET", url(server.port), headers: headers)
+            }
+            #expect(failure?.words == "a header with a control character is not sent")
+        }
+        #expect(paths.all.isEmpty)
+        await server.stop()
+    }
+
+    @Test("a path goes out as it stands in the URL")
+    func pathAsIs() async throws {
+        let server = try HTTPServer(host: "127.0.0.1", port: 0) { .text($0.path) }
+        let url = try #require(URL(string: "http://127.0.0.1:\(server.port)/a/../b/./c"))
+        #expect(try await HTTPExchange().send("GET", url).body == Data("/a/../b/./c".utf8))
+        await server.stop()
+    }
 }

@@ -2,6 +2,7 @@ import Curl
 import AsyncRuntime
 import Foundation
 import LarkSimulator
+import TestSupport
 import Testing
 
 @testable import Lark
@@ -117,6 +118,70 @@ struct OpenAPITests {
                 try await client.send(.text(MessageText("x")), to: .chat("oc"), uuid: "u")
             }
             #expect(error?.remedy == remedy)
+        }
+    }
+
+    /// A platform whose answers a test gives, by what stands in the request's first line.
+    private func withPlatform(
+        answers: [String: String], _ body: (OpenAPIClient, Recorder<String>) async throws -> Void
+    ) async throws {
+        let heads = Recorder<String>()
+        let server = try RawServer { peer in
+            let head = peer.readHead()
+            heads.record(head)
+            let line = head.prefix { $0 != "\r\n" }
+            let answer = answers.first { line.contains($0.key) }?.value ?? #"{"code":0}"#
+            peer.write(
+                Array(
+                    "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: \(answer.utf8.count)\r\n\r\n\(answer)".utf8
+                ))
+        }
+        let url = try #require(URL(string: "http://127.0.0.1:\(server.port)"))
+        try await body(OpenAPIClient(domain: url, appID: "a", appSecret: "b", http: HTTPExchange()), heads)
+        withExtendedLifetime(server) {}
+    }
+
+    @Test(
+        "a token that would become a header of its own is refused, and never sent",
+        arguments: [#"t-1\r\nX-Injected: yes"#, #"t-1\nX-Injected: yes"#, #"t\u0000"#, #"t 1"#, "t\u{7F}"])
+    func injectedHeader(_ token: String) async throws {
+        let answers = ["/tenant_access_token/": #"{"code":0,"tenant_access_token":"\#(token)","expire":7200}"#]
+        try await withPlatform(answers: answers) { client, heads in
+            let error = await #expect(throws: OpenAPIError.self) { try await client.checkCredentials() }
+            #expect(error?.message == "the token of the answer has characters that may not stand in a header")
+            await #expect(throws: OpenAPIError.self) {
+                try await client.send(.text(MessageText("x")), to: .chat("oc"), uuid: "u")
+            }
+            #expect(heads.all.allSatisfy { $0.hasPrefix("POST /open-apis/auth/") })
+        }
+    }
+
+    @Test(
+        "an id that would make another path is refused, for good, before a request is made",
+        arguments: [
+            "../../../im/v1/messages?x=1#", "..", "", "a/b", "a%2Fb", "a b", "ä", String(repeating: "a", count: 257),
+        ])
+    func injectedPath(_ id: String) async throws {
+        let answers = [
+            "/tenant_access_token/": #"{"code":0,"tenant_access_token":"t-1","expire":7200}"#,
+            "/bot/v3/info": #"{"code":0,"bot":{"open_id":"\#(id.isEmpty ? ".." : id)"}}"#,
+        ]
+        try await withPlatform(answers: answers) { client, heads in
+            _ = try await client.botIdentity()
+            for call in [
+                { _ = try await client.send(.text(MessageText("x")), to: .message(id, inThread: false), uuid: "u") },
+                { _ = try await client.addReaction("Typing", to: id) },
+                { try await client.removeReaction(id, from: "om_1") },
+                { try await client.update(id, to: .markdownCard(CardMarkdown("x"))) },
+            ] as [() async throws -> Void] {
+                let error = await #expect(throws: OpenAPIError.self) { try await call() }
+                #expect(error?.remedy == .giveUp && error?.isUnanswered == false)
+            }
+            #expect(
+                heads.all.map { String($0.prefix { $0 != "\r\n" }) } == [
+                    "POST /open-apis/auth/v3/tenant_access_token/internal HTTP/1.1",
+                    "GET /open-apis/bot/v3/info HTTP/1.1",
+                ])
         }
     }
 

@@ -9,6 +9,8 @@ package struct OpenAPIClient: Sendable {
     private let http: HTTPExchange
     private let tokens: TenantTokens
 
+    private static let messages = ["im", "v1", "messages"]
+
     /// - Parameter domain: `https://open.feishu.cn`, `https://open.larksuite.com` or a test server.
     package init(domain: URL, appID: String, appSecret: String, http: HTTPExchange) {
         self.domain = domain
@@ -24,6 +26,12 @@ package struct OpenAPIClient: Sendable {
                     call: call, code: 0, status: 200, message: "no token in the answer", logID: nil,
                     remedy: .retry(after: nil))
             }
+            guard value.utf8.allSatisfy({ (0x21...0x7E).contains($0) }) else {
+                throw OpenAPIError(
+                    call: call, code: 0, status: 200,
+                    message: "the token of the answer has characters that may not stand in a header", logID: nil,
+                    remedy: .retry(after: nil))
+            }
             return TenantTokens.Token(value: value, lifetime: .seconds(json["expire"].integer ?? 0))
         }
     }
@@ -36,14 +44,14 @@ package struct OpenAPIClient: Sendable {
     /// Who the bot is. The union_id needs a permission that an app may lack: then it stays unknown.
     /// - Throws: `OpenAPIError`, `CancellationError`.
     package func botIdentity() async throws -> BotIdentity {
-        let info = try await call("bot_info", "GET", "open-apis/bot/v3/info", for: .connecting)
+        let info = try await call("bot_info", "GET", ["bot", "v3", "info"], for: .connecting)
         guard let openID = info["bot"]["open_id"].string, !openID.isEmpty else {
             throw OpenAPIError(
                 call: "bot_info", code: 0, status: 200, message: "no open_id in the answer", logID: nil,
                 remedy: .retry(after: nil))
         }
         let user = try? await call(
-            "bot_user", "GET", "open-apis/contact/v3/users/\(openID)", query: ["user_id_type": "open_id"],
+            "bot_user", "GET", ["contact", "v3", "users", openID], query: ["user_id_type": "open_id"],
             for: .connecting)
         return BotIdentity(openID: openID, unionID: user?["data"]["user"]["union_id"].string)
     }
@@ -71,16 +79,16 @@ package struct OpenAPIClient: Sendable {
         case .chat(let id):
             body["receive_id"] = id
             json = try await call(
-                "send_message", "POST", "open-apis/im/v1/messages", query: ["receive_id_type": "chat_id"], body,
+                "send_message", "POST", Self.messages, query: ["receive_id_type": "chat_id"], body,
                 for: purpose)
         case .person(let openID):
             body["receive_id"] = openID
             json = try await call(
-                "send_message", "POST", "open-apis/im/v1/messages", query: ["receive_id_type": "open_id"], body,
+                "send_message", "POST", Self.messages, query: ["receive_id_type": "open_id"], body,
                 for: purpose)
         case .message(let id, let inThread):
             body["reply_in_thread"] = inThread
-            json = try await call("reply_message", "POST", "open-apis/im/v1/messages/\(id)/reply", body, for: purpose)
+            json = try await call("reply_message", "POST", Self.messages + [id, "reply"], body, for: purpose)
         }
         return json["data"]["message_id"].string ?? ""
     }
@@ -89,7 +97,7 @@ package struct OpenAPIClient: Sendable {
     /// - Throws: `OpenAPIError`, `CancellationError`.
     package func update(_ messageID: String, to card: OutboundContent) async throws {
         _ = try await call(
-            "update_message", "PATCH", "open-apis/im/v1/messages/\(messageID)", ["content": card.json], for: .companion)
+            "update_message", "PATCH", Self.messages + [messageID], ["content": card.json], for: .companion)
     }
 
     /// The newest messages of a chat, or of a topic of it.
@@ -107,7 +115,7 @@ package struct OpenAPIClient: Sendable {
         // Whole seconds: the one in which it was asked must be in it.
         if thread.isEmpty, let until { query["end_time"] = "\(until / 1000 + 1)" }
         return try await withDeadline(.after(patience), operation: "list_messages") { [query] in
-            let json = try await call("list_messages", "GET", "open-apis/im/v1/messages", query: query, for: .context)
+            let json = try await call("list_messages", "GET", Self.messages, query: query, for: .context)
             return json["data"]["items"].array.compactMap { ListedMessage($0) }
         }
     }
@@ -117,7 +125,7 @@ package struct OpenAPIClient: Sendable {
     /// - Throws: `OpenAPIError`, `CancellationError`.
     package func addReaction(_ emoji: String, to messageID: String) async throws -> String {
         let json = try await call(
-            "add_reaction", "POST", "open-apis/im/v1/messages/\(messageID)/reactions",
+            "add_reaction", "POST", Self.messages + [messageID, "reactions"],
             ["reaction_type": ["emoji_type": emoji]], for: .companion)
         return json["data"]["reaction_id"].string ?? ""
     }
@@ -125,16 +133,23 @@ package struct OpenAPIClient: Sendable {
     /// - Throws: `OpenAPIError`, `CancellationError`.
     package func removeReaction(_ reactionID: String, from messageID: String) async throws {
         _ = try await call(
-            "remove_reaction", "DELETE", "open-apis/im/v1/messages/\(messageID)/reactions/\(reactionID)",
+            "remove_reaction", "DELETE", Self.messages + [messageID, "reactions", reactionID],
             for: .companion)
     }
 
     /// With a token; a token that is refused is renewed, and the call repeated, once.
     private func call(
-        _ name: String, _ method: String, _ path: String, query: [String: String] = [:],
+        _ name: String, _ method: String, _ words: [String], query: [String: String] = [:],
         _ body: [String: any Sendable]? = nil, for purpose: RequestPurpose
     ) async throws -> JSONValue {
-        var parts = URLComponents(url: domain.appendingPathComponent(path), resolvingAgainstBaseURL: false)
+        let path: CallPath
+        do throws(CallPath.Malformed) {
+            path = try CallPath(words)
+        } catch {
+            throw OpenAPIError(
+                call: name, code: nil, status: nil, message: "\(error)", logID: nil, remedy: .giveUp)
+        }
+        var parts = URLComponents(url: domain.appendingPathComponent(path.text), resolvingAgainstBaseURL: false)
         if !query.isEmpty { parts?.queryItems = query.map { URLQueryItem(name: $0.key, value: $0.value) } }
         guard let url = parts?.url else {
             throw OpenAPIError(
