@@ -38,7 +38,6 @@ package final class HTTPExchange: Sendable {
     private let idle = Mutex<[CurlHandle]>([])
 
     private static let maxIdle = 32
-    private static let maxBodyBytes = 16 << 20
 
     /// - Parameter timeout: of a request as a whole, its wait for its turn included.
     /// - Parameter observe: told of each request that was answered, and of those that were not, though they had at
@@ -54,10 +53,12 @@ package final class HTTPExchange: Sendable {
     }
 
     /// - Parameter app: whose request it is.
+    /// - Parameter maxAnswerBytes: a larger body is a failure. JSON takes up to forty times its bytes in memory.
     /// - Throws: `ConnectionFailure`, `DeadlineExceeded`, `CancellationError`, `ConcurrencyLimit.TooManyWaiting`.
     package func send(
         _ method: String, _ url: URL, headers: [String: String] = [:], json: [String: any Sendable]? = nil,
-        for purpose: RequestPurpose = .companion, of app: String = ""
+        for purpose: RequestPurpose = .companion, of app: String = "",
+        maxAnswerBytes: Int = 1 << 20
     ) async throws -> Answer {
         let deadline = Deadline.after(timeout)
         var headers = headers
@@ -73,7 +74,7 @@ package final class HTTPExchange: Sendable {
             throw ConnectionFailure(
                 host: url.host ?? "?", cause: .other, words: "a header with a control character is not sent")
         }
-        let request = Request(method: method, url: url, headers: headers, body: body)
+        let request = Request(method: method, url: url, headers: headers, body: body, maxAnswerBytes: maxAnswerBytes)
         let domain = Self.domain(of: url)
         return try await limits[purpose].run(
             for: ConcurrencyLimit.Caller(place: domain, app: app), until: deadline,
@@ -110,6 +111,7 @@ package final class HTTPExchange: Sendable {
         let url: URL
         let headers: [String: String]
         let body: Data?
+        let maxAnswerBytes: Int
     }
 
     private func perform(_ request: Request, until deadline: Deadline) async throws -> Answer {
@@ -134,7 +136,7 @@ package final class HTTPExchange: Sendable {
         handle.set(CURLOPT_CUSTOMREQUEST, request.method)
         let lines = HeaderLines(request.headers)
         _ = lgw_curl_set_pointer(handle.pointer, CURLOPT_HTTPHEADER, lines.list)
-        let received = ReceivedAnswer(maxBodyBytes: Self.maxBodyBytes)
+        let received = ReceivedAnswer(maxBodyBytes: request.maxAnswerBytes)
         received.collect(from: handle)
         // A handle that fails is not kept: what is left of its connection is of no use.
         let address = try await handle.perform(route, addresses, deadline: deadline)

@@ -27,9 +27,11 @@ struct DispatcherTests {
                 fenced: { fenced.record($0) }, store: store)
         }
 
-        func receive(_ id: String, chat: String = "oc_1", text: String = "x") async {
+        func receive(_ id: String, chat: String = "oc_1", text: String = "x", receiptBytes: Int = 0) async {
             let acks = acks
-            await dispatcher.receive(Fixture.message(id, text, chat: chat), under: lease) { code in
+            await dispatcher.receive(
+                Fixture.message(id, text, chat: chat), under: lease, receiptBytes: receiptBytes
+            ) { code in
                 acks.record("\(id) \(code.rawValue)")
             }
         }
@@ -171,5 +173,25 @@ struct DispatcherTests {
         release.set()
         await bench.dispatcher.drain()
         #expect(bench.acks.all.filter { $0.hasSuffix("200") }.count == 4)
+    }
+
+    @Test("S17: the headers that an ack will send back count for what may wait")
+    func receipts() async throws {
+        let release = AsyncEvent()
+        let began = Doorbell()
+        var limits = Dispatcher.Limits()
+        limits.maxWaitingBytes = 100_000
+        let bench = Bench(limits: limits) { rows, _, _ in
+            began.ring()
+            await release.wait()
+            return Self.stored(rows)
+        }
+        await bench.receive("om_0")
+        await began.wait(atMost: .seconds(20))
+        for number in 1...20 { await bench.receive("om_\(number)", receiptBytes: 8_000) }
+        #expect(bench.acks.all == (12...20).map { "om_\($0) 500" })
+        #expect(bench.log.events(named: "ingest.overloaded").count == 1)
+        release.set()
+        await bench.dispatcher.drain()
     }
 }

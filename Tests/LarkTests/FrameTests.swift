@@ -103,6 +103,31 @@ struct FrameTests {
         }
     }
 
+    @Test("S17: a frame with more than 8 KB of headers, or an id of over 256 bytes, is no frame")
+    func oversizedHead() throws {
+        func frame(_ headers: [(String, String)], logIDNew: String? = nil) -> [UInt8] {
+            Frame(
+                service: 1, method: Frame.Method.data, headers: headers.map { Frame.Header(key: $0.0, value: $0.1) },
+                payload: [1], logIDNew: logIDNew
+            ).encoded()
+        }
+        let long = String(repeating: "x", count: 8 << 10)
+        for bytes in [
+            frame([("a", long)]), frame([(long, "a")]), frame([], logIDNew: long),
+            frame(Array(repeating: ("", ""), count: 8 << 10)),
+            frame([("a", String(long.prefix(4 << 10))), ("b", long)]),
+        ] {
+            #expect(throws: FrameError.headTooLarge) { try Frame(decoding: bytes) }
+        }
+        let id = String(repeating: "x", count: 257)
+        for key in ["message_id", "trace_id"] {
+            #expect(throws: FrameError.overlongID(bytes: 257)) { try Frame(decoding: frame([(key, id)])) }
+            #expect(try Frame(decoding: frame([(key, String(id.dropLast()))])).headers.count == 1)
+        }
+        let whole = try Frame(decoding: frame([("a", String(long.dropLast(100)))]))
+        #expect(whole.headBytes > 8_000 && whole.headBytes < 8_300)
+    }
+
     @Test("an ack is the frame itself with biz_rt added and the payload replaced")
     func acknowledgement() {
         let frame = Frame(
@@ -138,6 +163,20 @@ struct PartAssemblerTests {
         #expect(assembler.dropExpired(now: .milliseconds(7_999)) == 0)
         #expect(assembler.dropExpired(now: .seconds(8)) == 1)
         #expect(assembler.nextExpiry == nil)
+    }
+
+    @Test("S17: an event costs its id and its place, so that empty parts with long ids are bounded too")
+    func idsCount() {
+        var assembler = PartAssembler(maxBytes: 64 << 10)
+        var waiting = 0
+        for number in 0..<1_000 {
+            let id = "\(number)" + String(repeating: "x", count: 200)
+            if assembler.add([], messageID: id, sum: 2, index: 0, now: .zero) == .waiting { waiting += 1 }
+        }
+        // With 128 bytes for each, 512 were held.
+        #expect(waiting < 100)
+        #expect(assembler.dropExpired(now: .seconds(5)) == waiting)
+        #expect(assembler.bytes == 0)
     }
 
     @Test("out of range, contradicting or too much is dropped, and memory stays bounded")

@@ -41,8 +41,7 @@ actor InstallationSupervisor {
             domain: credentials.domain, appID: credentials.appID, appSecret: credentials.appSecret, http: http)
         receiver = DeliveryReceiver(
             appID: credentials.appID, lease: lease, bot: self.bot, dispatcher: dispatcher, logger: logger,
-            metrics: metrics
-        )
+            rateLimitedLog: RateLimitedLog(logger: logger), metrics: metrics)
         self.repository = repository
         self.board = board
         self.handshakes = handshakes
@@ -151,6 +150,7 @@ actor InstallationSupervisor {
         if isStopping { await connection.stopReceiving() }
         metrics.add(to: .connections)
         defer {
+            receiver.ended()
             metrics.add(-1, to: .connections)
             self.connection = nil
         }

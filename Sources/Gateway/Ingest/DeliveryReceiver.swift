@@ -10,6 +10,8 @@ struct DeliveryReceiver: Sendable {
     let bot: KnownBot
     let dispatcher: Dispatcher
     let logger: Logger
+    /// For what a platform can send without an end.
+    let rateLimitedLog: RateLimitedLog
     let metrics: Metrics
 
     func receive(_ delivery: Delivery, on connection: LongConnection) async {
@@ -18,7 +20,7 @@ struct DeliveryReceiver: Sendable {
             await connection.acknowledge(receipt, code, handledIn: began.duration(to: .now))
         }
         guard delivery.type == "event" else {
-            if delivery.type != "card" { logger.log(.frameIgnored(appID: appID, type: delivery.type)) }
+            if delivery.type != "card" { rateLimitedLog.log(.frameIgnored(appID: appID, type: delivery.type)) }
             metrics.add(to: .eventsIgnored)
             // To refuse it would only bring it back for ever.
             return await acknowledge(.handled)
@@ -32,20 +34,22 @@ struct DeliveryReceiver: Sendable {
             // Dropped it would never come again; stored it would be answered whoever was meant.
             await acknowledge(.failed)
         case .message(let message):
-            await dispatcher.receive(message, under: lease, acknowledge: acknowledge)
+            await dispatcher.receive(
+                message, under: lease, receiptBytes: delivery.frame.headBytes, acknowledge: acknowledge)
         case .ignored(let type):
             logger.log(.eventIgnored(appID: appID, type: type, traceID: delivery.traceID))
             metrics.add(to: .eventsIgnored)
             await acknowledge(.handled)
         case .undecodable(let reason):
-            logger.log(
+            rateLimitedLog.log(
                 .eventUndecodable(
                     appID: appID, reason: reason, bytes: delivery.payload.count, traceID: delivery.traceID))
             // Its drop is audited like any other before it is acked.
             var message = InboundMessage(appID: appID)
             message.fault = .invalidEvent
             message.faultReason = reason
-            await dispatcher.receive(message, under: lease, acknowledge: acknowledge)
+            await dispatcher.receive(
+                message, under: lease, receiptBytes: delivery.frame.headBytes, acknowledge: acknowledge)
         }
     }
 
@@ -59,9 +63,14 @@ struct DeliveryReceiver: Sendable {
         return await BlockingCall.run { decoder.decode(payload) }
     }
 
+    /// The connection has ended.
+    func ended() {
+        rateLimitedLog.flush()
+    }
+
     /// A frame that was of no use.
     func dropped(_ frame: LongConnectionMachine.Dropped) {
-        logger.log(.frameDropped(appID: appID, frame))
+        rateLimitedLog.log(.frameDropped(appID: appID, frame))
         metrics.add(to: .framesDropped, frame.name)
     }
 }

@@ -57,8 +57,11 @@ package actor Dispatcher {
     }
 
     /// Puts a message behind those of its chat that came before; returns at once.
-    package func receive(_ message: InboundMessage, under lease: Lease, acknowledge: @escaping Acknowledge) async {
-        let row = IngestRow(lease: lease, message: message)
+    /// - Parameter receiptBytes: what `acknowledge` holds in memory until it is called; it counts for the bound.
+    package func receive(
+        _ message: InboundMessage, under lease: Lease, receiptBytes: Int = 0, acknowledge: @escaping Acknowledge
+    ) async {
+        let row = IngestRow(lease: lease, message: message, receiptBytes: receiptBytes)
         logger.logDebug(.messageReceived(row))
         let waiting = lanes.reduce(0) { $0 + $1.count }
         let bytes = lanes.reduce(0) { $0 + $1.bytes }

@@ -16,6 +16,10 @@ package struct Frame: Sendable, Equatable {
         package static let data: Int32 = 1
     }
 
+    /// Of all headers and texts of a frame; the platform's have some hundred bytes. An ack sends them back, so they are
+    /// held until the event is stored.
+    static let maxHeadBytes = 8 << 10
+
     package var sequenceID: UInt64
     package var logID: UInt64
     package var service: Int32
@@ -47,6 +51,12 @@ package struct Frame: Sendable, Equatable {
         headers.first { $0.key.utf8.elementsEqual(key.utf8) }?.value
     }
 
+    /// What is held of it without its payload, in bytes, roughly.
+    package var headBytes: Int {
+        headers.reduce(0) { $0 + $1.key.utf8.count + $1.value.utf8.count + 32 }
+            + [payloadEncoding, payloadType, logIDNew].reduce(0) { $0 + ($1?.utf8.count ?? 0) }
+    }
+
     /// A header's value to be compared with what we know; what is longer than any of that is nil.
     func word(_ key: String) -> String? {
         header(key).flatMap { $0.utf8.count <= JSONValue.maxWordBytes ? $0 : nil }
@@ -63,6 +73,10 @@ package enum FrameError: Error, Sendable, Equatable, CustomStringConvertible {
     case invalidFieldNumber
     case invalidUTF8(field: UInt64)
     case missing(field: String)
+    /// Headers and texts beside the payload are larger than anything the platform sends.
+    case headTooLarge
+    /// A `message_id` or `trace_id` of over 256 bytes.
+    case overlongID(bytes: Int)
 
     package var description: String {
         switch self {
@@ -73,6 +87,8 @@ package enum FrameError: Error, Sendable, Equatable, CustomStringConvertible {
         case .unbalancedGroup: "a group that does not begin or end"
         case .invalidFieldNumber: "field number 0"
         case .invalidUTF8(let field): "field \(field) is not UTF-8"
+        case .headTooLarge: "over \(Frame.maxHeadBytes) bytes of headers"
+        case .overlongID(let bytes): "an id of \(bytes) bytes in a header"
         case .missing(let field): "required field \(field) is missing"
         }
     }

@@ -11,12 +11,18 @@ extension Frame {
         var frame = Frame(service: 0, method: 0)
         // One bit per field number.
         var seen: UInt64 = 0
+        var headBytes = 0
         while let (number, wireType) = try reader.nextTag() {
             guard let field = Field(rawValue: number) else {
                 try reader.skip(number, wireType)
                 continue
             }
             seen |= 1 << number
+            // Before anything of it is kept. An empty header costs the two bytes that begin it, and more in memory.
+            if [.headers, .payloadEncoding, .payloadType, .logIDNew].contains(field), wireType == 2 {
+                headBytes += try reader.peekLength() + 2
+                guard headBytes <= maxHeadBytes else { throw FrameError.headTooLarge }
+            }
             switch field {
             case .sequenceID: frame.sequenceID = try reader.varint(number, wireType)
             case .logID: frame.logID = try reader.varint(number, wireType)
@@ -47,7 +53,15 @@ extension Frame {
         }
         guard let key else { throw FrameError.missing(field: "Header.key") }
         guard let value else { throw FrameError.missing(field: "Header.value") }
+        guard value.utf8.count <= JSONValue.maxWordBytes || !isID(key) else {
+            throw FrameError.overlongID(bytes: value.utf8.count)
+        }
         return Header(key: key, value: value)
+    }
+
+    /// What events are told apart by, and what the log shows.
+    private static func isID(_ key: String) -> Bool {
+        key.utf8.elementsEqual("message_id".utf8) || key.utf8.elementsEqual("trace_id".utf8)
     }
 
     /// The four required numbers always, zero too; fields in the order of their numbers.
@@ -144,6 +158,14 @@ struct ProtobufReader {
         guard length <= UInt64(input.endIndex - position) else { throw .truncated }
         defer { position += Int(length) }
         return input[position..<(position + Int(length))]
+    }
+
+    /// How many bytes the field has that comes next, without taking it.
+    func peekLength() throws(FrameError) -> Int {
+        var copy = self
+        let length = try copy.varint()
+        guard length <= UInt64(input.endIndex - copy.position) else { throw .truncated }
+        return Int(length)
     }
 
     mutating func string(_ field: UInt64, _ wireType: UInt8) throws(FrameError) -> String {

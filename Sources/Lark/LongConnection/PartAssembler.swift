@@ -45,6 +45,8 @@ package struct PartAssembler: Sendable {
     private static let maxParts = 10_000
     /// What a part costs beside its bytes, so that empty ones are bounded too.
     private static let overhead = 128
+    /// What an event costs beside its parts and its `message_id`.
+    private static let eventOverhead = 384
     /// Of a `message_id`; the platform's have some 40.
     private static let maxIDBytes = 256
 
@@ -61,7 +63,8 @@ package struct PartAssembler: Sendable {
             return .dropped(reason: "a part of \(sum) for an event of \(known)")
         }
         let isNew = open[messageID]?.payloads[index] == nil
-        let cost = isNew ? payload.count + Self.overhead : 0
+        var cost = isNew ? payload.count + Self.overhead : 0
+        if open[messageID] == nil { cost += Self.eventOverhead + messageID.utf8.count }
         guard bytes + cost <= maxBytes else { return .dropped(reason: "over \(maxBytes) bytes of parts") }
         bytes += cost
         touch(messageID, sum: sum, expiry: now + patience) { parts in

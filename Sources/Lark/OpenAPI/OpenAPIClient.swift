@@ -10,6 +10,8 @@ package struct OpenAPIClient: Sendable {
     private let tokens: TenantTokens
 
     private static let messages = ["im", "v1", "messages"]
+    /// 50 messages, each with the platform's 150 KB at most before they are escaped. All other answers are short.
+    private static let maxListBytes = 16 << 20
 
     /// - Parameter domain: `https://open.feishu.cn`, `https://open.larksuite.com` or a test server.
     package init(domain: URL, appID: String, appSecret: String, http: HTTPExchange) {
@@ -115,7 +117,9 @@ package struct OpenAPIClient: Sendable {
         // Whole seconds: the one in which it was asked must be in it.
         if thread.isEmpty, let until { query["end_time"] = "\(until / 1000 + 1)" }
         return try await withDeadline(.after(patience), operation: "list_messages") { [query] in
-            let json = try await call("list_messages", "GET", Self.messages, query: query, for: .context)
+            let json = try await call(
+                "list_messages", "GET", Self.messages, query: query, for: .context,
+                maxAnswerBytes: Self.maxListBytes)
             return json["data"]["items"].array.compactMap { ListedMessage($0) }
         }
     }
@@ -140,7 +144,7 @@ package struct OpenAPIClient: Sendable {
     /// With a token; a token that is refused is renewed, and the call repeated, once.
     private func call(
         _ name: String, _ method: String, _ words: [String], query: [String: String] = [:],
-        _ body: [String: any Sendable]? = nil, for purpose: RequestPurpose
+        _ body: [String: any Sendable]? = nil, for purpose: RequestPurpose, maxAnswerBytes: Int = 1 << 20
     ) async throws -> JSONValue {
         let path: CallPath
         do throws(CallPath.Malformed) {
@@ -158,22 +162,27 @@ package struct OpenAPIClient: Sendable {
         let token = try await tokens.token()
         do {
             return try await Self.exchange(
-                name, http, method, url, ["Authorization": "Bearer \(token)"], body, purpose, appID)
+                name, http, method, url, ["Authorization": "Bearer \(token)"], body, purpose, appID,
+                maxAnswerBytes)
         } catch let error as OpenAPIError where error.remedy == .renewToken {
             await tokens.drop(token)
             let renewed = try await tokens.token()
             return try await Self.exchange(
-                name, http, method, url, ["Authorization": "Bearer \(renewed)"], body, purpose, appID)
+                name, http, method, url, ["Authorization": "Bearer \(renewed)"], body, purpose, appID,
+                maxAnswerBytes)
         }
     }
 
     private static func exchange(
         _ name: String, _ http: HTTPExchange, _ method: String, _ url: URL, _ headers: [String: String],
-        _ body: [String: any Sendable]?, _ purpose: RequestPurpose, _ appID: String
+        _ body: [String: any Sendable]?, _ purpose: RequestPurpose, _ appID: String,
+        _ maxAnswerBytes: Int = 1 << 20
     ) async throws -> JSONValue {
         let answer: HTTPExchange.Answer
         do {
-            answer = try await http.send(method, url, headers: headers, json: body, for: purpose, of: appID)
+            answer = try await http.send(
+                method, url, headers: headers, json: body, for: purpose, of: appID,
+                maxAnswerBytes: maxAnswerBytes)
         } catch let error as CancellationError {
             throw error
         } catch {

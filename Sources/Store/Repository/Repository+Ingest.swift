@@ -8,10 +8,13 @@ package struct IngestRow: Sendable {
     package var message: InboundMessage
     /// What it says to the gateway itself.
     package let command: ChatCommand?
+    /// What is held beside it until its fate is known: the headers of its frame, for the ack.
+    private let receiptBytes: Int
 
-    package init(lease: Lease, message: InboundMessage) {
+    package init(lease: Lease, message: InboundMessage, receiptBytes: Int = 0) {
         self.lease = lease
         self.message = message
+        self.receiptBytes = receiptBytes
         command = message.fault == nil ? ChatCommand(message.content) : nil
     }
 
@@ -21,7 +24,15 @@ package struct IngestRow: Sendable {
     }
 
     /// Roughly what it holds in memory.
-    package var cost: Int { message.content.utf8.count + 512 }
+    package var cost: Int {
+        // A command holds its words once more.
+        message.content.utf8.count * (command == nil ? 1 : 2) + ids + receiptBytes + 512
+    }
+
+    private var ids: Int {
+        message.eventID.utf8.count + message.messageID.utf8.count + message.chatID.utf8.count
+            + message.threadID.utf8.count + message.sender.utf8.count
+    }
 }
 
 /// What was decided about a message, as `gateway.ingest_messages` decides it.
