@@ -89,6 +89,20 @@ struct IngestTests {
         #expect(try await fixture.pool.rows("SELECT 1 FROM gateway.inbound_audit a WHERE a::text LIKE '%hi%'").isEmpty)
     }
 
+    @Test("S16: a stranger who can't be written to is not written to again for a quarter of an hour")
+    func deadPrompt() async throws {
+        let fixture = try await Fixture(access: .pairing)
+        for number in 1...20 {
+            try await fixture.ingest(Fixture.message("om_\(number)", chat: "oc_g", type: .group))
+            try await fixture.pool.run(
+                "UPDATE gateway.outbox SET dead_at = now(), last_error = '230013' WHERE dead_at IS NULL")
+        }
+        #expect(try await fixture.pool.rows("SELECT count(*) FROM gateway.outbox") == ["(1)"])
+        try await fixture.pool.run("UPDATE gateway.outbox SET created_at = now() - interval '16 minutes'")
+        try await fixture.ingest(Fixture.message("om_21", chat: "oc_g", type: .group))
+        #expect(try await fixture.pool.rows("SELECT count(*) FROM gateway.outbox") == ["(2)"])
+    }
+
     @Test("B9: when the membership ends the binding goes with it; the next message is dropped, with one notice")
     func formerMember() async throws {
         let fixture = try await Fixture()

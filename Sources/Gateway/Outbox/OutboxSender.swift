@@ -88,10 +88,17 @@ struct OutboxSender: Sendable {
         case .returned:
             metrics.add(to: .outbox, "returned")
         case .dead(let error, _):
-            logger.log(.outboxDied(row, error: error))
+            logger.log(.outboxDied(row, error: error, isRepeated: await isRepeated(row)))
             metrics.add(to: .outbox, "dead")
         }
         await record(settlement, of: row, stopping, until: comesAgain)
+    }
+
+    /// Whether a person can't be written to, and a line of the log said so today: who writes to the bot again and again
+    /// must not fill the log.
+    private func isRepeated(_ row: OutboxRow) async -> Bool {
+        guard row.kind == OutboxRow.Kind.prompt.rawValue else { return false }
+        return (try? await repository.countDeadPrompts(like: row)).map { $0 > 0 } ?? false
     }
 
     /// Tries until the row can be claimed again, and at least once: a send may have taken longer than that. Until it is

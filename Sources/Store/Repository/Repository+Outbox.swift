@@ -110,6 +110,13 @@ extension Repository {
         ).map { try $0.value("lark_message_id") }
     }
 
+    /// How many prompts to the receiver of this one were given up within a day, without it.
+    package func countDeadPrompts(like row: OutboxRow) async throws -> Int {
+        guard case .person(let openID) = row.receiver else { return 0 }
+        let values: [PostgresValue] = [.int(row.lease.installation.rawValue), .text(openID), .uuid(row.id)]
+        return try await run(SQL.countDeadPrompts, values).first?.value("dead") ?? 0
+    }
+
     /// What the installations' outboxes hold.
     package func measureOutbox(of installations: [InstallationID]) async throws -> OutboxDepth {
         let rows = try await run(SQL.measureOutbox, [.intArray(installations.map(\.rawValue))])

@@ -37,6 +37,7 @@ enum SQL {
     static let settleOutbox = call("settle_outbox", 7)
     static let returnOutbox = call("return_outbox", 2, as: "returned")
     static let returnOutboxRow = statement("return_outbox_row", PackageResources.return_outbox_row_sql)
+    static let countDeadPrompts = statement("count_dead_prompts", PackageResources.count_dead_prompts_sql)
     static let retryOutbox = call("retry_outbox", 2, as: "retried")
     static let dropOutbox = call("drop_outbox", 1, as: "is_dropped")
     static let listOutbox = statement("list_outbox", PackageResources.list_outbox_sql)

@@ -15,8 +15,9 @@ extension LogEvent {
             outboxFields(row) + [("error", .text(error)), ("retry_in_ms", .milliseconds(retryIn))])
     }
 
-    static func outboxDied(_ row: OutboxRow, error: String) -> Self {
-        Self(.error, "outbox.died", outboxFields(row) + [("error", .text(error))])
+    /// - Parameter isRepeated: the same was said today.
+    static func outboxDied(_ row: OutboxRow, error: String, isRepeated: Bool) -> Self {
+        Self(isRepeated ? .debug : .error, "outbox.died", outboxFields(row) + [("error", .text(error))])
     }
 
     private static func outboxFields(_ row: OutboxRow) -> [(key: String, value: Value?)] {

@@ -1,6 +1,6 @@
 -- Audits the dropped messages (all verdicts but fenced and busy), and tells the senders who must know: one private
--- prompt per stranger and 15 minutes, also for a group message; one notice per ended membership. Called by
--- ingest_messages.
+-- prompt per stranger and 15 minutes, also for a group message; one notice per ended membership. A prompt that the
+-- platform refused counts too: the next one would be refused as well. Called by ingest_messages.
 CREATE OR REPLACE FUNCTION gateway.record_drops(
     p_installation bigint[], p_app_id text[], p_message_id text[], p_chat_id text[], p_sender text[], p_verdict text[]
 ) RETURNS void LANGUAGE plpgsql
@@ -25,7 +25,7 @@ BEGIN
     -- A scalar subquery per sender: as a join it would read the prompts of all installations.
     WHERE (SELECT true FROM gateway.outbox o
         WHERE o.installation_id = r.installation AND o.receive_id = r.sender AND o.kind = 'prompt'
-            AND o.created_at > now() - interval '15 minutes' AND o.dead_at IS NULL LIMIT 1) IS NULL;
+            AND o.created_at > now() - interval '15 minutes' LIMIT 1) IS NULL;
 
     WITH told AS (
         UPDATE gateway.former_member f SET notified_at = now()
