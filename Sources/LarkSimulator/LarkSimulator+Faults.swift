@@ -17,6 +17,11 @@ extension LarkSimulator {
         failMessages(faults.map { APIFault(status: $0.status, body: $0.body) })
     }
 
+    /// The app may know what this person is called.
+    package func name(_ openID: String, _ name: String) {
+        names[openID] = name
+    }
+
     /// The next calls that list messages get these answers.
     package func failHistory(_ faults: [APIFault]) {
         historyFaults += faults

@@ -19,7 +19,8 @@ extension LarkSimulator {
             return Self.json(["code": 0, "msg": "ok", "bot": bot])
         }
         if path.starts(with: ["contact", "v3", "users"]), path.count == 4 {
-            let user: [String: any Sendable] = ["union_id": path[3] == app.botOpenID ? app.botUnionID : "on_\(path[3])"]
+            var user: [String: any Sendable] = ["union_id": path[3] == app.botOpenID ? app.botUnionID : "on_\(path[3])"]
+            user["name"] = names[path[3]]
             return Self.json(["code": 0, "msg": "ok", "data": ["user": user]])
         }
         if path.count >= 5, path.starts(with: ["im", "v1", "messages"]), path[4] == "reactions" {

@@ -72,6 +72,8 @@ package actor LarkSimulator {
     var upgradeFaults: [[String: String]] = []
     var messageFaults: [APIFault] = []
     var botInfoFault: APIFault?
+    /// Of people, by open_id: what the app may know of them.
+    var names: [String: String] = [:]
     var acksToLose = 0
     var hangingCalls: Set<Call> = []
     /// How many calls of a kind have hung so far.

@@ -22,8 +22,8 @@ struct LarkGateway {
                                          bots; a running gateway hears of it at once
           agent list|set-runtime|set-offline|archive|restore --config FILE
                                          who answers
-          member approve CODE --config FILE [--name NAME]
-                                         let the person in who was shown this code
+          member approve CODE --config FILE [--name NAME] [--yes]
+                                         say who was shown this code, ask, and let them in
           member invite NAME --workspace W --config FILE [--valid 24h] [--open-id ID]
                                          make a code for the pairing page
           member list|remove --config FILE

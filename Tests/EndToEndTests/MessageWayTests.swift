@@ -262,14 +262,21 @@ struct MessageWayTests {
         #expect(
             try await stage.rows("SELECT 1 FROM gateway.binding_token t WHERE t::text LIKE '%\(code)%'").isEmpty,
             "I8: only its hash is stored")
-        func approve(_ code: String) async throws -> (Int32, String) {
-            let command = try Daemon([
-                "member", "approve", code, "--config", try Daemon.file(configuration), "--name", "Ann",
-            ])
+        func approve(_ code: String, _ options: String...) async throws -> (Int32, String) {
+            let command = try Daemon(
+                ["member", "approve", code, "--config", try Daemon.file(configuration), "--name", "Ann"] + options)
             return (await command.ended(), command.output)
         }
         #expect(try await approve("00000-00000").1.contains("no such code"))
-        #expect(try await approve(String(code).lowercased()).0 == 0)
+        // S15: who it is, and nothing more where nobody can agree.
+        let asked = try await approve(String(code))
+        #expect(asked.0 == 2 && asked.1.contains("ou_new, whose name and tenant are not known"), "\(asked.1)")
+        #expect(asked.1.contains("wrote to the bot cli_test (agent support of acme), last in the chat oc_g"))
+        #expect(asked.1.contains("becomes the member Ann of acme") && asked.1.contains("add --yes"))
+        #expect(try await stage.rows("SELECT 1 FROM gateway.member_binding").isEmpty)
+        await stage.simulator.name("ou_new", "Ann \u{202E}Miller")
+        let approved = try await approve(String(code).lowercased(), "--yes")
+        #expect(approved.0 == 0 && approved.1.contains("Ann \u{FFFD}Miller (ou_new), of the tenant"), "\(approved.1)")
         #expect(try await approve(String(code)).1.contains("used already"))
         let told = try #require(await stage.sent(2).last)
         #expect(told.receiver == "ou_new" && told.content.contains("You are connected, as Ann of acme"))

@@ -128,7 +128,7 @@ struct PairingPageTests {
         #expect(try await way.browser.shows(words.waiting))
         try await way.checkPage()
         let code = try await way.browser.text(of: "#approval")
-        #expect(try await way.member("approve", code, "--name", "Ann").contains("is now member Ann"))
+        #expect(try await way.member("approve", code, "--name", "Ann", "--yes").contains("is now member Ann"))
         #expect(try await way.browser.shows(words.done))
         try await way.end()
     }

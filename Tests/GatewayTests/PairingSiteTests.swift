@@ -128,6 +128,57 @@ struct PairingSiteTests {
         #expect(after.contains("You are Ann") && !after.contains("refresh"))
     }
 
+    @Test("S15: a name that somebody else has is approved for nobody without a word about it; the code stays good")
+    func takenName() async throws {
+        let bench = try await Bench()
+        let repository = bench.fixture.repository
+        func code(_ openID: String, _ installation: InstallationID? = nil) async throws -> SecretHash {
+            try await bench.makeLink(for: openID, installation: installation).approvalCode.hash
+        }
+        let ann = try await code("ou_ann")
+        #expect(try await repository.applicant(code: ann)?.openID == "ou_ann")
+        #expect(
+            try await repository.approve(code: ann, memberName: "Ann")
+                == .bound(openID: "ou_ann", member: "Ann", workspace: "acme"))
+        let eve = try await code("ou_eve")
+        #expect(try await repository.approve(code: eve, memberName: "Ann") == .memberTaken(member: "Ann"))
+        // With another bot one person has another open_id, and so has another person.
+        let other = InstallationID(rawValue: bench.fixture.lease.installation.rawValue + 1)
+        let elsewhere = try await code("ou_b", other)
+        #expect(try await repository.approve(code: elsewhere, memberName: "Ann") == .memberTaken(member: "Ann"))
+        #expect(try await bench.bindings() == ["(ou_ann,Ann)"])
+        #expect(
+            try await repository.approve(code: elsewhere, memberName: "Ann", isSamePerson: true)
+                == .bound(openID: "ou_b", member: "Ann", workspace: "acme"))
+        #expect(
+            try await repository.approve(code: eve, memberName: "Eve")
+                == .bound(openID: "ou_eve", member: "Eve", workspace: "acme"))
+    }
+
+    @Test("S15: two strangers are approved for one name at once: one of them gets it")
+    func nameAtOnce() async throws {
+        let bench = try await Bench()
+        let codes = try await [bench.makeLink(for: "ou_1"), bench.makeLink(for: "ou_2")].map(\.approvalCode.hash)
+        let outcomes = try await withThrowingTaskGroup(of: ApprovalOutcome.self) { group in
+            for code in codes {
+                group.addTask { try await bench.fixture.repository.approve(code: code, memberName: "Ann") }
+            }
+            return try await group.reduce(into: []) { $0.append($1) }
+        }
+        #expect(outcomes.count { $0 == .memberTaken(member: "Ann") } == 1, "\(outcomes)")
+        #expect(try await bench.bindings().count == 1)
+    }
+
+    @Test("S15: nobody is let in to a bot that was revoked")
+    func revokedBot() async throws {
+        let bench = try await Bench()
+        let code = try await bench.makeLink().approvalCode.hash
+        #expect(try await bench.fixture.repository.revokeInstallation("cli_a"))
+        #expect(try await bench.fixture.repository.applicant(code: code)?.state == .revoked)
+        #expect(try await bench.fixture.repository.approve(code: code, memberName: "Ann") == .revoked)
+        #expect(try await bench.bindings().isEmpty)
+    }
+
     @Test("replay: a link is good once, by whichever way, and a code too")
     func replay() async throws {
         let bench = try await Bench()

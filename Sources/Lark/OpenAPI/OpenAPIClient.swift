@@ -58,6 +58,15 @@ package struct OpenAPIClient: Sendable {
         return BotIdentity(openID: openID, unionID: user?["data"]["user"]["union_id"].string)
     }
 
+    /// What a person of the app's own tenant is called. The platform tells of nobody else, and needs a permission that an
+    /// app may lack.
+    /// - Throws: `OpenAPIError`, `CancellationError`.
+    package func name(ofPerson openID: String) async throws -> String? {
+        let user = try await call(
+            "user", "GET", ["contact", "v3", "users", openID], query: ["user_id_type": "open_id"], for: .connecting)
+        return user["data"]["user"]["name"].string.flatMap { $0.isEmpty ? nil : $0 }
+    }
+
     package enum Receiver: Sendable, Equatable {
         case chat(String)
         case person(openID: String)

@@ -4,9 +4,32 @@ import Postgres
 package enum ApprovalOutcome: Sendable, Equatable {
     case bound(openID: String, member: String, workspace: String)
     case alreadyBound(openID: String)
+    /// Somebody with another open_id has this name.
+    case memberTaken(member: String)
     case unknown
     case used
     case expired
+    /// The bot is not active.
+    case revoked
+}
+
+/// Whom a prompt's code would let in.
+package struct Applicant: Sendable {
+    package enum State: String, Sendable { case open, used, expired, blocked, revoked }
+
+    package let state: State
+    package let appID: String
+    package let openID: String
+    package let agent: String
+    package let workspace: String
+    /// Who they are already.
+    package let member: String?
+    /// Where they wrote last before the prompt; nil: not known any more.
+    package let chatID: String?
+    /// Of the platform's API.
+    package let domain: String
+    package let sealedSecret: [UInt8]?
+    package let sealedKeyID: String?
 }
 
 /// How an attempt to redeem a link ended; see gateway.redeem_link.
@@ -32,8 +55,27 @@ extension Repository {
             [.int(installation.rawValue), .bytes(code.bytes), .bytes(link?.bytes), .text(openID)])
     }
 
-    package func approve(code: SecretHash, memberName: String?) async throws -> ApprovalOutcome {
-        let rows = try await run(SQL.approveCode, [.bytes(code.bytes), .text(memberName)])
+    /// - Returns: nil: no such code.
+    package func applicant(code: SecretHash) async throws -> Applicant? {
+        try await run(SQL.findCode, [.bytes(code.bytes)]).first.map { row in
+            let state: String = try row.value("state")
+            guard let known = Applicant.State(rawValue: state) else {
+                throw PostgresError.unexpectedResult("find_code: state \(state)")
+            }
+            return Applicant(
+                state: known, appID: try row.value("app_id"), openID: try row.value("open_id"),
+                agent: try row.value("agent"), workspace: try row.value("workspace"),
+                member: try row.optional("member"), chatID: try row.optional("chat_id"),
+                domain: try row.value("domain"), sealedSecret: try row.optional("sealed_secret"),
+                sealedKeyID: try row.optional("sealed_key_id"))
+        }
+    }
+
+    /// - Parameter isSamePerson: who has this name already, with another open_id, is the same person.
+    package func approve(
+        code: SecretHash, memberName: String?, isSamePerson: Bool = false
+    ) async throws -> ApprovalOutcome {
+        let rows = try await run(SQL.approveCode, [.bytes(code.bytes), .text(memberName), .bool(isSamePerson)])
         guard let row = rows.first else { throw PostgresError.unexpectedResult("approve_code: no row") }
         let outcome: String = try row.value("outcome")
         switch outcome {
@@ -44,6 +86,8 @@ extension Repository {
         case "already_bound": return .alreadyBound(openID: try row.value("open_id"))
         case "used": return .used
         case "expired": return .expired
+        case "revoked": return .revoked
+        case "member_taken": return .memberTaken(member: try row.value("member"))
         default: return .unknown
         }
     }

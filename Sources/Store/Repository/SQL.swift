@@ -90,7 +90,13 @@ enum SQL {
     static let listInvitations = call("list_invitations", 1, returning: ["invitation", "code_sha256"])
     static let redeemLink = call("redeem_link", 2, as: "outcome")
     static let inviteMember = call("invite_member", 5, as: "is_invited")
-    static let approveCode = call("approve_code", 2, returning: ["outcome", "open_id", "member", "workspace"])
+    static let findCode = call(
+        "find_code", 1,
+        returning: [
+            "state", "app_id", "open_id", "agent", "workspace", "member", "chat_id", "domain", "sealed_secret",
+            "sealed_key_id",
+        ])
+    static let approveCode = call("approve_code", 3, returning: ["outcome", "open_id", "member", "workspace"])
     static let listMembers = statement("list_members", PackageResources.list_members_sql)
     static let removeMember = statement("remove_member", PackageResources.remove_member_sql)
 

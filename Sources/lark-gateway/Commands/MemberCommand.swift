@@ -6,16 +6,17 @@ import Store
 /// `member ...`: who may talk to the bots.
 enum MemberCommand {
     static let usage: TerminalText = """
-        member approve CODE [--name NAME] | invite NAME --workspace W [--valid 24h] [--open-id ID] | list \
+        member approve CODE [--name NAME [--same-person]] [--yes] | invite NAME --workspace W [--valid 24h] [--open-id ID] | list \
         | remove NAME --workspace W, each with --config FILE
         """
 
     static func run(_ words: [String]) async throws -> Int32 {
-        let arguments = try Arguments(words, known: ["config", "name", "workspace", "valid", "open-id"])
+        let arguments = try Arguments(
+            words, known: ["config", "name", "workspace", "valid", "open-id"], flags: ["yes", "same-person"])
         let configuration = try Configuration.load(path: arguments.required("config"), for: .database)
         return try await Database.withRepository(configuration) { repository in
             switch (arguments.positional.first, arguments.positional.count) {
-            case ("approve", 2): return try await approve(arguments, repository)
+            case ("approve", 2): return try await MemberApproval.run(arguments, configuration, repository)
             case ("invite", 2): return try await invite(arguments, repository)
             case ("list", 1):
                 Terminal.sayTable(
@@ -66,24 +67,5 @@ enum MemberCommand {
             return ExitCode.failed
         }
         return ExitCode.done
-    }
-
-    /// Lets the person in who was shown this code.
-    private static func approve(_ arguments: Arguments, _ repository: Repository) async throws -> Int32 {
-        guard let code = BindingCode(arguments.positional[1]) else {
-            throw UsageError(
-                "\(arguments.positional[1]) is no code: it has ten letters and digits, such as 7K2QF-0MXYZ")
-        }
-        switch try await repository.approve(code: code.hash, memberName: arguments.options["name"]) {
-        case .bound(let openID, let member, let workspace):
-            Terminal.say("\(openID) is now member \(member) of \(workspace): their next message is answered")
-            return ExitCode.done
-        case .alreadyBound(let openID):
-            Terminal.say("\(openID) was a member already: nothing changed")
-        case .unknown: Terminal.say("no such code: check it with the person, or have them write to the bot again")
-        case .used: Terminal.say("this code was used already: have the person write to the bot again")
-        case .expired: Terminal.say("this code is over 15 minutes old: have the person write to the bot again")
-        }
-        return ExitCode.failed
     }
 }

@@ -22,6 +22,7 @@ CREATE TABLE gateway.agent (
     -- Who made the agent, and who archived it. The configuration file changes only what it made and archived itself.
     origin text NOT NULL DEFAULT 'config' CONSTRAINT agent_origin CHECK (origin IN ('config', 'command')),
     archived_by text CONSTRAINT agent_archived_by CHECK (archived_by IN ('config', 'command')),
+    may_mention_all boolean NOT NULL DEFAULT false, -- what it says may mention everybody in a chat
     CONSTRAINT agent_name_unique UNIQUE (workspace_id, name),
     CONSTRAINT agent_runtime_named CHECK (runtime_id <> '')
 );
@@ -55,7 +56,9 @@ CREATE TABLE gateway.installation (
     connection_retry_at timestamptz,
     -- Who made it, and who revoked it (NULL: it is active). The configuration file changes only what it made itself.
     origin text NOT NULL DEFAULT 'config' CONSTRAINT installation_origin CHECK (origin IN ('config', 'command')),
-    revoked_by text CONSTRAINT installation_revoked_by CHECK (revoked_by IN ('config', 'command'))
+    revoked_by text CONSTRAINT installation_revoked_by CHECK (revoked_by IN ('config', 'command')),
+    -- Whether the context of a group holds the words of people who are not let in; NULL: where access is open.
+    tells_of_strangers boolean
 );
 -- A replica renews all its leases in one statement.
 CREATE INDEX installation_by_holder ON gateway.installation (lease_holder);
