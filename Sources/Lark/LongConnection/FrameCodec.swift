@@ -21,7 +21,7 @@ extension Frame {
             // Before anything of it is kept. An empty header costs the two bytes that begin it, and more in memory.
             if [.headers, .payloadEncoding, .payloadType, .logIDNew].contains(field), wireType == 2 {
                 headBytes += try reader.peekLength() + 2
-                guard headBytes <= maxHeadBytes else { throw FrameError.headTooLarge }
+                guard headBytes <= Self.maxHeadBytes else { throw FrameError.headTooLarge }
             }
             switch field {
             case .sequenceID: frame.sequenceID = try reader.varint(number, wireType)
