@@ -19,7 +19,8 @@ package final class Gateway: Sendable {
         metrics: Metrics = Metrics()
     ) {
         ground = Assembly.Ground(settings, transport: transport, logger: logger, metrics: metrics)
-        pairing = PairingSite(repository: ground.repository, outages: ground.outages, logger: logger)
+        pairing = PairingSite(
+            repository: ground.repository, keys: settings.sealing, outages: ground.outages, logger: logger)
     }
 
     package var replica: String { ground.identity.name }
@@ -58,6 +59,7 @@ package final class Gateway: Sendable {
     /// - Throws: `PostgresError`; then nothing was applied.
     package func reload(_ new: GatewaySettings) async throws {
         try await applyConfiguration(agents: new.agents, installations: new.installations)
+        pairing.update(new.sealing)
         await hub.withLock { $0 }?.update(CredentialSource(new.installations, keys: new.sealing))
     }
 

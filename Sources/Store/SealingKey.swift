@@ -42,6 +42,8 @@ package struct SealingKey: Sendable {
     /// can't open the second form, does not take the installation.
     package let firstFormID: String
     private let bytes: [UInt8]
+    /// Derived from `bytes`: the key of the hashes of codes.
+    private let codeKey: [UInt8]
 
     private static let keyBytes = Int(crypto_aead_xchacha20poly1305_ietf_KEYBYTES)
     private static let nonceBytes = Int(crypto_aead_xchacha20poly1305_ietf_NPUBBYTES)
@@ -58,7 +60,14 @@ package struct SealingKey: Sendable {
         self.bytes = bytes
         id = Self.name(of: bytes, label: "lark-gateway key id 2")
         firstFormID = Self.name(of: bytes, label: "lark-gateway key id")
+        var codeKey = [UInt8](repeating: 0, count: Int(crypto_generichash_KEYBYTES))
+        // A context of libsodium has eight letters.
+        crypto_kdf_derive_from_key(&codeKey, codeKey.count, 1, "invitecd", bytes)
+        self.codeKey = codeKey
     }
+
+    /// The hash by which an invitation's code is stored: without this key nobody finds the code from it.
+    package func hash(ofCode letters: [UInt8]) -> SecretHash { SecretHash(of: letters, key: codeKey) }
 
     private static func name(of key: [UInt8], label: String) -> String {
         var hash = [UInt8](repeating: 0, count: Int(crypto_generichash_BYTES))
@@ -147,12 +156,14 @@ package struct SealingKey: Sendable {
 /// The keys that a gateway has: one to seal with, and all of them to open.
 package struct SealingKeys: Sendable {
     package let current: SealingKey?
+    /// The current one first.
+    package let all: [SealingKey]
     private let byID: [String: SealingKey]
 
     package init(current: SealingKey? = nil, previous: [SealingKey] = []) {
         self.current = current
-        let all = previous + (current.map { [$0] } ?? [])
-        byID = Dictionary(all.flatMap { [($0.firstFormID, $0), ($0.id, $0)] }, uniquingKeysWith: { $1 })
+        all = (current.map { [$0] } ?? []) + previous
+        byID = Dictionary(all.flatMap { [($0.firstFormID, $0), ($0.id, $0)] }, uniquingKeysWith: { first, _ in first })
     }
 
     /// Of both forms.

@@ -172,7 +172,7 @@ struct AdministrationTests {
             return (await command.ended(), command.output)
         }
         let made = try await member("invite", "Ann", "--workspace", "acme", "--valid", "90m", "--open-id", "ou_1")
-        #expect(made.0 == 0 && made.1.contains(/^[0-9A-Z]{5}-[0-9A-Z]{5}\n/), "\(made.1)")
+        #expect(made.0 == 0 && made.1.contains(/^([0-9A-Z]{4}-){3}[0-9A-Z]{4}\n/), "\(made.1)")
         #expect(made.1.contains("for 1h30m"))
         #expect(
             try await stage.rows("SELECT member, open_id, used_at FROM gateway.invitation") == ["(Ann,ou_1,)"])
@@ -187,6 +187,26 @@ struct AdministrationTests {
         #expect(wrong.0 == 2 && wrong.1.contains("--open-id Ann: expected the open_id of a Lark user"))
         #expect(try await stage.rows("SELECT 1 FROM gateway.invitation").isEmpty)
         await stage.end(daemon)
+    }
+
+    @Test("S18: an invitation's code is short and behind the sealing key, or longer where the key can't be read")
+    func invitationCodes() async throws {
+        let place = try await Place()
+        let agents = #"[{"workspace": "acme", "name": "support"}]"#
+        try place.write(agents: agents)
+        let daemon = try await place.start()
+        func isBareHash(_ code: String) async throws -> [String] {
+            try await place.pool.rows(
+                "SELECT code_sha256 = sha256('\(code.replacing("-", with: ""))'::bytea) FROM gateway.invitation")
+        }
+        let short = try await place.command("member", "invite", "Ann", "--workspace", "acme").prefix { $0 != "\n" }
+        #expect(short.wholeMatch(of: /[0-9A-Z]{5}-[0-9A-Z]{5}/) != nil, "\(short)")
+        #expect(try await isBareHash(String(short)) == ["(f)"])
+        try place.write(agents: agents, sealing: "credential:key")
+        let long = try await place.command("member", "invite", "Ann", "--workspace", "acme").prefix { $0 != "\n" }
+        #expect(long.wholeMatch(of: /([0-9A-Z]{4}-){3}[0-9A-Z]{4}/) != nil, "\(long)")
+        #expect(try await isBareHash(String(long)) == ["(t)"])
+        await place.end(daemon)
     }
 
     @Test("what people noted with /issue is listed and shown, without doing anything to the terminal")

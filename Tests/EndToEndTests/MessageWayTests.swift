@@ -258,7 +258,7 @@ struct MessageWayTests {
         #expect(try await stage.rows("SELECT count(*) FROM gateway.chat_message") == ["(0)"])
         #expect(try await stage.rows("SELECT reason FROM gateway.inbound_audit") == ["(unbound_user)"])
 
-        let code = try #require(prompt.content.firstMatch(of: /\*\*([0-9A-Z]{5}-[0-9A-Z]{5})\*\*/)).1
+        let code = try #require(prompt.content.firstMatch(of: /\*\*([0-9A-Z]{4}(?:-[0-9A-Z]{4}){3})\*\*/)).1
         #expect(
             try await stage.rows("SELECT 1 FROM gateway.binding_token t WHERE t::text LIKE '%\(code)%'").isEmpty,
             "I8: only its hash is stored")

@@ -21,12 +21,12 @@ struct PairingSiteTests {
             let now = Mutex(ContinuousClock.now)
         }
 
-        init() async throws {
+        init(keys: SealingKeys = SealingKeys()) async throws {
             fixture = try await Fixture(access: .pairing, apps: ["cli_a", "cli_b"])
             let clock = ManualClock()
             self.clock = clock
             site = PairingSite(
-                repository: fixture.repository, outages: OutageLog(logger: log.logger), logger: log.logger,
+                repository: fixture.repository, keys: keys, outages: OutageLog(logger: log.logger), logger: log.logger,
                 now: { clock.now.withLock { $0 } })
         }
 
@@ -256,6 +256,39 @@ struct PairingSiteTests {
         let first = try await bench.makeLink(for: "ou_a")
         #expect(await bench.enter(try await bench.invite("Ann"), at: first).status == 303)
         #expect(try await bench.fixture.pool.rows("SELECT name FROM gateway.member") == ["(Ann)"])
+    }
+
+    @Test(
+        "a code behind a key is good with that key, also when it is a previous one, and without it is nobody's")
+    func keyedCode() async throws {
+        let key = try SealingKey(String(repeating: "0b", count: 32))
+        let next = try SealingKey(String(repeating: "0c", count: 32))
+        let bench = try await Bench(keys: SealingKeys(current: key))
+        var people = 0
+        func enter(_ code: BindingCode) async throws -> Int {
+            people += 1
+            return await bench.enter(code, at: try await bench.makeLink(for: "ou_\(people)")).status
+        }
+        func invite() async throws -> BindingCode {
+            let code = BindingCode.short()
+            #expect(
+                try await bench.fixture.repository.inviteMember(
+                    "Member \(people)", to: "acme", openID: nil, code: code.hash(with: key), valid: .seconds(60)))
+            return code
+        }
+        #expect(try await enter(invite()) == 303)
+        let code = try await invite()
+        bench.site.update(SealingKeys(current: next))
+        #expect(try await enter(code) == 422)
+        bench.site.update(SealingKeys(current: next, previous: [key]))
+        #expect(try await enter(code) == 303)
+        // What a version before this one made, and what a command without the key makes.
+        for code in [BindingCode.short(), BindingCode()] {
+            #expect(
+                try await bench.fixture.repository.inviteMember(
+                    "Member \(people)", to: "acme", openID: nil, code: code.hash, valid: .seconds(60)))
+            #expect(try await enter(code) == 303)
+        }
     }
 
     @Test("an invitation is good in its workspace alone")

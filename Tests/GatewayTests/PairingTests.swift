@@ -36,7 +36,9 @@ struct PairingTests {
         let code = BindingCode()
         let typed = try #require(BindingCode(" " + code.description.lowercased().replacing("-", with: " ")))
         #expect(typed.hash == code.hash)
+        #expect(code.description.wholeMatch(of: /([0-9A-Z]{4}-){3}[0-9A-Z]{4}/) != nil)
         #expect(BindingCode("12345") == nil && BindingCode("ILOU1-23456") == nil)
+        #expect(BindingCode("7K2QF-0MXYZ1") == nil && BindingCode("7K2Q-F0MX-YZ23-45ABC") == nil)
         #expect(BindingCode("oO0il-lI1ab")?.description == "00011-111AB")
     }
 
@@ -51,6 +53,36 @@ struct PairingTests {
         }
         #expect(Set(codes).count == 1_000)
         #expect(Set(codes.joined()).count == 33, "all of the alphabet, and the dash")
+    }
+
+    @Test("what is stored of a short code is of no use without the key, which is derived for codes alone")
+    func keyedHashes() throws {
+        let (key, other) = (
+            try SealingKey(String(repeating: "0b", count: 32)), try SealingKey(String(repeating: "0c", count: 32))
+        )
+        let code = BindingCode.short()
+        #expect(code.description.wholeMatch(of: /[0-9A-Z]{5}-[0-9A-Z]{5}/) != nil)
+        let typed = try #require(BindingCode(code.description))
+        #expect(typed.hash(with: key) == code.hash(with: key))
+        #expect(code.hash(with: key) != code.hash && code.hash(with: key) != code.hash(with: other))
+        // By Python's hashlib: BLAKE2b of the letters, keyed with crypto_kdf's first subkey of "invitecd".
+        #expect(
+            try #require(BindingCode("00011-111AB")).hash(with: key).bytes.map { String(format: "%02x", $0) }.joined()
+                == "67027a78613039c895be98e2c6bd651f4cd614d4ea053713a81e356c4f44e24e")
+        let keys = SealingKeys(current: other, previous: [key])
+        #expect(code.hashes(with: keys) == [code.hash(with: other), code.hash(with: key), code.hash])
+        #expect(code.hashes(with: SealingKeys()) == [code.hash])
+    }
+
+    @Test("80 bits of a link's hash make its code; the code that an older version stored is the beginning of it")
+    func approvalBits() throws {
+        let hash = try #require(SecretHash(stored: (0..<32).map { UInt8($0) }))
+        // 00000 00000 00000 10000 00100 00000 11000 00100 00000 10100 00011 00000 01110 00010 00000 01001
+        #expect(BindingCode(from: hash).description == "000G-40R4-0M30-E209")
+        #expect(
+            BindingCode(from: hash).approvalHashes
+                == [BindingCode(from: hash).hash, try #require(BindingCode("000G4-0R40M")).hash])
+        #expect(try #require(BindingCode("000G4-0R40M")).approvalHashes.count == 1)
     }
 
     @Test("the address of a link stands below public_url, with or without a slash at its end")

@@ -25,6 +25,7 @@ struct RateLimitedLogTests {
         drop(15)
         #expect(leftOut("frame.dropped").count == 20)
         log.flush()
+        // The sixth of those that were left out is the one that is told.
         #expect(leftOut("frame.dropped").last == .integer(5))
         #expect(recorder.events(named: "frame.dropped").last?["detail"] == .text("14 bytes"))
         log.flush()

@@ -43,9 +43,11 @@ final class RateLimitedLog: Sendable {
     func flush() {
         let events = lines.withLock { lines in
             lines.keys.sorted().compactMap { name -> LogEvent? in
-                guard let last = lines[name]?.last, let leftOut = lines[name]?.leftOut else { return nil }
-                (lines[name]?.leftOut, lines[name]?.last) = (0, nil)
-                return last.telling(leftOut: leftOut - 1)
+                guard var line = lines[name], let last = line.last else { return nil }
+                let others = line.leftOut - 1
+                (line.leftOut, line.last) = (0, nil)
+                lines[name] = line
+                return last.telling(leftOut: others)
             }
         }
         for event in events { logger.log(event) }

@@ -12,15 +12,23 @@ final class PairingSite: Sendable {
     private let hasToldOfProxy = Mutex(false)
     /// Whoever asks for many links gets two looks into the database at a time, and clients take turns.
     private let looks = ConcurrencyLimit(ConcurrencyLimit.Rules(total: 4, perApp: 2, maxWaiting: 4_096))
+    /// Behind which the codes of invitations are stored.
+    private let keys: Mutex<SealingKeys>
 
     init(
-        repository: Repository, outages: OutageLog, logger: Logger,
+        repository: Repository, keys: SealingKeys, outages: OutageLog, logger: Logger,
         now: @escaping @Sendable () -> ContinuousClock.Instant = { .now }
     ) {
         self.repository = repository
         self.outages = outages
         self.logger = logger
         self.now = now
+        self.keys = Mutex(keys)
+    }
+
+    /// Keys have changed, perhaps.
+    func update(_ new: SealingKeys) {
+        keys.withLock { $0 = new }
     }
 
     func answer(_ request: HTTPRequest) async -> HTTPResponse {
@@ -103,11 +111,11 @@ final class PairingSite: Sendable {
         guard let code = BindingCode(text) else {
             return PairingPage.response(.form(state, .notACode), state.locale, link: link)
         }
-        let given = code.hash
+        let given = code.hashes(with: keys.withLock { $0 })
         var found: Int64?
         // All of them, so that the time it takes tells nothing.
-        for invitation in try await repository.invitations(for: link.hash) where invitation.code == given {
-            found = invitation.id
+        for invitation in try await repository.invitations(for: link.hash) {
+            for hash in given where invitation.code == hash { found = invitation.id }
         }
         let outcome = try await repository.redeemLink(link.hash, invitation: found)
         switch outcome {

@@ -95,8 +95,8 @@ struct PairingText: Sendable, Equatable {
     private static func problem(_ problem: PairingView.Problem, triesLeft: Int, _ locale: Locale) -> String {
         let text =
             switch (problem, locale) {
-            case (.notACode, .en): "That is no pairing code: it has ten letters and digits, such as 7K2QF-0MXYZ."
-            case (.notACode, .zh): "配对码格式不对：应为十个字母和数字，例如 7K2QF-0MXYZ。"
+            case (.notACode, .en): "That is no pairing code: it has 10 or 16 letters and digits, such as 7K2QF-0MXYZ."
+            case (.notACode, .zh): "配对码格式不对：应为 10 或 16 个字母和数字，例如 7K2QF-0MXYZ。"
             case (.wrongCode, .en): "That code is not right. Look at it again, or ask for another."
             case (.wrongCode, .zh): "配对码不正确，请核对或向管理员索取新的。"
             case (.invitationUsed, .en): "That code was used already. Ask an administrator for another."

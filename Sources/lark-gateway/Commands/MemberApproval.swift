@@ -17,9 +17,9 @@ enum MemberApproval {
     ) async throws -> Int32 {
         let typed = arguments.positional[1]
         guard let code = BindingCode(typed) else {
-            throw UsageError("\(typed) is no code: it has ten letters and digits, such as 7K2QF-0MXYZ")
+            throw UsageError("\(typed) is no code: it has 16 letters and digits, such as 7K2Q-F0MX-YZ23-45AB")
         }
-        guard let applicant = try await repository.applicant(code: code.hash) else { return say(.unknown) }
+        guard let (hash, applicant) = try await applicant(code, repository) else { return say(.unknown) }
         if let outcome = applicant.outcome { return say(outcome) }
         let name = arguments.options["name"].flatMap { $0.isEmpty ? nil : $0 }
         Terminal.say(
@@ -34,7 +34,16 @@ enum MemberApproval {
         }
         return say(
             try await repository.approve(
-                code: code.hash, memberName: name, isSamePerson: arguments.flags.contains("same-person")))
+                code: hash, memberName: name, isSamePerson: arguments.flags.contains("same-person")))
+    }
+
+    private static func applicant(
+        _ code: BindingCode, _ repository: Repository
+    ) async throws -> (hash: SecretHash, Applicant)? {
+        for hash in code.approvalHashes {
+            if let applicant = try await repository.applicant(code: hash) { return (hash, applicant) }
+        }
+        return nil
     }
 
     /// - Throws: `UsageError` where nobody can be asked.
@@ -82,7 +91,8 @@ enum MemberApproval {
             return known.appSecret.isEmpty ? nil : (known.appSecret, known.domain)
         }
         guard let sealed = applicant.sealedSecret, let key = applicant.sealedKeyID.flatMap(configuration.sealing.key),
-            let secret = try? key.open(sealed, for: applicant.appID), let domain = URL(string: applicant.domain)
+            let secret = try? key.open(sealed, for: applicant.appID, at: applicant.domain),
+            let domain = URL(string: applicant.domain)
         else { return nil }
         return (secret, domain)
     }

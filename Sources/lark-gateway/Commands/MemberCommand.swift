@@ -17,7 +17,7 @@ enum MemberCommand {
         return try await Database.withRepository(configuration) { repository in
             switch (arguments.positional.first, arguments.positional.count) {
             case ("approve", 2): return try await MemberApproval.run(arguments, configuration, repository)
-            case ("invite", 2): return try await invite(arguments, repository)
+            case ("invite", 2): return try await invite(arguments, configuration.sealing, repository)
             case ("list", 1):
                 Terminal.sayTable(
                     ["WORKSPACE", "MEMBER", "BOTS", "FROM", "INVITED FOR"],
@@ -32,7 +32,9 @@ enum MemberCommand {
     }
 
     /// Makes a code that somebody enters on the pairing page to become this member.
-    private static func invite(_ arguments: Arguments, _ repository: Repository) async throws -> Int32 {
+    private static func invite(
+        _ arguments: Arguments, _ keys: SealingKeys, _ repository: Repository
+    ) async throws -> Int32 {
         let name = arguments.positional[1]
         let workspace = try arguments.required("workspace")
         guard !name.isEmpty else { throw UsageError("a member needs a name") }
@@ -40,10 +42,13 @@ enum MemberCommand {
             throw UsageError("--open-id \(openID): expected the open_id of a Lark user for this bot, such as ou_...")
         }
         let valid = try arguments.duration("valid") ?? .seconds(86_400)
-        let code = BindingCode()
+        // Where the key is out of reach (a credential of the service), the code is longer, and needs none.
+        let key = keys.current
+        let code = key == nil ? BindingCode() : BindingCode.short()
         guard
             try await repository.inviteMember(
-                name, to: workspace, openID: arguments.options["open-id"], code: code.hash, valid: valid)
+                name, to: workspace, openID: arguments.options["open-id"],
+                code: key.map { code.hash(with: $0) } ?? code.hash, valid: valid)
         else {
             Terminal.say("no workspace \(workspace)")
             return ExitCode.failed
