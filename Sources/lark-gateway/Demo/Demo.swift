@@ -18,7 +18,7 @@ enum Demo {
     /// - Returns: whether every fact was as it should be.
     static func run() async throws -> Bool {
         guard geteuid() != 0 else { throw PrivatePostgres.Failure.runsAsRoot }
-        let folder = NSTemporaryDirectory() + "lark-gateway-demo-\(getpid())"
+        let folder = try DemoFolder.make()
         defer { try? FileManager.default.removeItem(atPath: folder) }
         let signals = StopSignals()
         Terminal.say("lark-gateway demo: a burst of two messages becomes one run and one reply\n")
