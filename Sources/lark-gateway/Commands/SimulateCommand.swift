@@ -21,8 +21,10 @@ enum SimulateCommand {
         // Nobody who asks /control for something has to prove anything.
         guard address.isLoopback || arguments.flags.contains("exposed") else {
             throw UsageError(
-                "--listen \(text): whoever reaches it reads all that is said there, and speaks as anybody; "
-                    + "use 127.0.0.1, or say --exposed")
+                """
+                --listen \(text): whoever reaches it reads all that is said there, and speaks as anybody; \
+                use 127.0.0.1, or say --exposed
+                """)
         }
         let app = (arguments.options["app"] ?? "cli_demo:demo-secret").split(separator: ":", maxSplits: 1)
         guard app.count == 2 else { throw UsageError("--app takes ID:SECRET") }
