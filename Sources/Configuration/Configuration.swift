@@ -33,7 +33,8 @@ package struct Configuration: Sendable {
             throw ConfigurationError(keyPath: rule.keyPath, problem: rule.problem)
         }
         agents = values.agents.map {
-            AgentSettings(workspace: $0.workspace, name: $0.name, runtime: $0.runtime)
+            AgentSettings(
+                workspace: $0.workspace, name: $0.name, runtime: $0.runtime, mayMentionAll: $0.mayMentionAll)
         }
         installations = try values.installations.enumerated().map { index, values in
             InstallationSettings(

@@ -141,6 +141,14 @@ extension SettingKind where Value == Duration {
     }
 }
 
+extension SettingKind where Value == Bool {
+    static var flag: Self {
+        Self(
+            "`true`, `false`", schema: [("type", "boolean")], read: { node, _ in try node.flag() },
+            show: { .boolean($0) })
+    }
+}
+
 extension SettingKind where Value == Int {
     static func count(_ range: ClosedRange<Int>) -> Self {
         Self(

@@ -198,6 +198,9 @@ package struct AgentKeys: SettingKeys {
         reload: "name", .text(), .required(initial: ""), "the agent's name, unique in its workspace")
     package let runtime: Key<String?> = .init(
         reload: "runtime", .nullable(.text()), .value("default"), "which workers run it; `null`: offline")
+    package let mayMentionAll: Key<Bool> = .init(
+        reload: "may_mention_all", .flag, .value(false),
+        "whether what it says may mention everybody in a chat; else the mention becomes the word `@all`")
 }
 
 /// The keys of an element of `installations`.

@@ -6,11 +6,14 @@ package struct AgentSettings: Sendable, Equatable {
     package let name: String
     /// nil: offline.
     package let runtime: String?
+    /// What it says may mention everybody in a chat.
+    package let mayMentionAll: Bool
 
-    package init(workspace: String, name: String, runtime: String?) {
+    package init(workspace: String, name: String, runtime: String?, mayMentionAll: Bool = false) {
         self.workspace = workspace
         self.name = name
         self.runtime = runtime
+        self.mayMentionAll = mayMentionAll
     }
 }
 

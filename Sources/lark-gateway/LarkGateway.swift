@@ -20,7 +20,7 @@ struct LarkGateway {
           status --config FILE           installations, windows, queue and outbox, from the database
           installation list|add|set-secret|revoke|restore|reseal --config FILE
                                          bots; a running gateway hears of it at once
-          agent list|set-runtime|set-offline|archive|restore --config FILE
+          agent list|set-runtime|set-offline|set-mention-all|archive|restore --config FILE
                                          who answers
           member approve CODE --config FILE [--name NAME] [--yes]
                                          say who was shown this code, ask, and let them in

@@ -253,6 +253,39 @@ struct MessengerTests {
         await bench.simulator.stop()
     }
 
+    @Test("S9: an answer mentions who took part in its conversation, and everybody only where its agent may")
+    func mentions() async throws {
+        let fixture = try await Fixture()
+        let session = try #require(try await fixture.ingest(Fixture.message("om_1", type: .group))[0].session)
+        // Of another conversation.
+        try await fixture.ingest(Fixture.message("om_2", chat: "oc_2", sender: "ou_4"))
+        let context = #"[{"sender": "ou_2", "from": "user"}, {"sender": "ou_3", "from": "bot"}]"#
+        try await fixture.repository.put(context, of: session, at: 1, under: fixture.lease)
+        let bench = Bench(repository: fixture.repository)
+        try await bench.start()
+        let text = (["all"] + (1...4).map { "ou_\($0)" }).map { "<at id=\($0)></at>" }.joined(separator: " ")
+        func sent(_ text: String, session: SessionKey?) async throws -> String? {
+            guard case .sent = try await bench.send(bench.row(text, session: session)) else { return nil }
+            return await bench.sent().last
+        }
+        let known = #"<at user_id=\"ou_1\"></at> <at user_id=\"ou_2\"></at> @ou_3 @ou_4"#
+        #expect(try await sent(text, session: session)?.contains("@all \(known)") == true)
+        #expect(try await sent("**b** " + text, session: session)?.contains("**b** @all <at id=ou_1></at>") == true)
+        #expect(try await sent(text, session: nil)?.contains("@all @ou_1 @ou_2") == true)
+        let agents = [AgentSettings(workspace: "acme", name: "support", runtime: "default", mayMentionAll: true)]
+        _ = try await fixture.repository.applyConfiguration(agents: agents, installations: [])
+        #expect(try await sent(text, session: session)?.contains(#"<at user_id=\"all\"></at> \#(known)"#) == true)
+        // A replica of the version before names no such thing, and changes nothing of it.
+        try await fixture.pool.run(
+            "SELECT gateway.apply_configuration($1, '[]')",
+            [.jsonb(#"[{"workspace": "acme", "name": "support", "runtime": "default"}]"#)])
+        #expect(try await fixture.repository.agents().map(\.mayMentionAll) == [true])
+        #expect(try await fixture.repository.setMentions(ofAgent: "support", in: "acme", mayMentionAll: false))
+        #expect(try await sent(text, session: session)?.contains("@all \(known)") == true)
+        await bench.simulator.stop()
+        await fixture.pool.close()
+    }
+
     @Test("an app that is too fast is held back as long as the platform says, and all of it")
     func tooFast() async throws {
         let bench = Bench()
@@ -327,7 +360,7 @@ struct MessengerTests {
         try await bench.start()
         let text = (0..<4).map { String(repeating: "word\($0) ", count: 20_000) }.joined(separator: "\n\n")
         let row = bench.row(text)
-        let count = ReplyFormat.contents(text).count
+        let count = ReplyFormat.contents(text, mentioning: .nobody).count
         #expect(count >= 3)
         var late = APIFault(status: 500)
         late.isTaken = true

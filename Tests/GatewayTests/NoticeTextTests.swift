@@ -31,7 +31,9 @@ struct NoticeTextTests {
         let card = OutboundContent.headedCard(title: "support", color: .grey, text: body)
         #expect(
             card.asText
-                == .text(MessageText("support\nCreated ACME-1: <\u{200B}at id=all><\u{200B}/at> **x** [a](b)")),
+                == .text(
+                    MessageText(
+                        "support\nCreated ACME-1: <\u{200B}at id=all><\u{200B}/at> **x** [a](b)", mentioning: .nobody)),
             "nor does its text mention anybody")
     }
 }

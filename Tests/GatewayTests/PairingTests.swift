@@ -108,7 +108,7 @@ struct PairingTests {
     func cardAsText() {
         let card = OutboundContent.linkCard(
             title: "support", color: .blue, text: "Connect&#42;", button: "Go", url: "https://e.com/pair/x")
-        #expect(card.asText == .text(MessageText("support\nConnect*\nGo: https://e.com/pair/x")))
+        #expect(card.asText == .text(MessageText("support\nConnect*\nGo: https://e.com/pair/x", mentioning: .nobody)))
         #expect(
             card.json.contains(
                 #"{"behaviors":[{"default_url":"https://e.com/pair/x","type":"open_url"}],"tag":"button""#))

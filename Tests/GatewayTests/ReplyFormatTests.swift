@@ -14,7 +14,10 @@ struct ReplyFormatTests {
             ("**bold**", true), ("[a](https://b)", true), ("plain, with 3 * 4 - 2 and a_b", false), ("#hashtag", false),
         ])
     func markdown(text: String, isCard: Bool) {
-        #expect(ReplyFormat.contents(text) == [isCard ? .markdownCard(CardMarkdown(text)) : .text(MessageText(text))])
+        let content: OutboundContent =
+            isCard
+            ? .markdownCard(CardMarkdown(text, mentioning: .nobody)) : .text(MessageText(text, mentioning: .nobody))
+        #expect(ReplyFormat.contents(text, mentioning: .nobody) == [content])
     }
 
     @Test("a reply that is too long for one message is cut between paragraphs, and nothing is lost")
@@ -60,7 +63,7 @@ struct ReplyFormatTests {
     func longMarkdown() {
         let code = "```swift\n" + (0..<3_000).map { "let value\($0) = \($0)\n" }.joined() + "```"
         let text = "# Head\n\n" + String(repeating: "Some *words* here.\n\n", count: 500) + code + "\n\nThe end."
-        let cards = ReplyFormat.contents(text)
+        let cards = ReplyFormat.contents(text, mentioning: .nobody)
         #expect(cards.count > 2)
         for card in cards {
             guard case .markdownCard(let markdown) = card else {
@@ -74,17 +77,18 @@ struct ReplyFormatTests {
         }
     }
 
-    @Test("a mention that stands in code is sent as it was written, also in a part that begins within the code")
+    @Test("a mention that stands in code can be read and mentions nobody, also in a part that begins within the code")
     func mentionsAreConvertedOnce() {
         let mention = #"<at user_id="ou_1">Ann</at>"#
         let written = "**see** `" + String(repeating: "x", count: ReplyFormat.maxCardBytes) + mention + "`"
-        let cards = ReplyFormat.contents(written)
+        let ann = AllowedMentions(people: ["ou_1"], everybody: false)
+        let cards = ReplyFormat.contents(written, mentioning: ann)
         #expect(cards.count > 1)
         // The content is JSON, where a quote is escaped.
         #expect(
-            cards.last?.json.contains(#"<at user_id=\"ou_1\">Ann</at>`"#) == true,
+            cards.last?.json.contains(#"<\#u{200B}at user_id=\"ou_1\">Ann<\#u{200B}/at>`"#) == true,
             "\(cards.last?.json.suffix(200) ?? "")")
-        let real = ReplyFormat.contents("**see** " + mention)
+        let real = ReplyFormat.contents("**see** " + mention, mentioning: ann)
         #expect(real.map(\.json).joined().contains("**see** <at id=ou_1></at>"))
     }
 }

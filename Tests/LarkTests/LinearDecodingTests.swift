@@ -112,9 +112,11 @@ struct LinearDecodingTests {
 
     @Test("a text that goes out: its mentions, and what people wrote in it made harmless")
     func outgoing() async {
-        #expect(await LinearWork.complaints({ $0.text($1) }) { _ = MentionSyntax.text($0) } == [])
+        #expect(await LinearWork.complaints({ $0.text($1) }) { _ = MentionSyntax.text($0, allowing: .nobody) } == [])
         #expect(
-            await LinearWork.complaints({ $0.text($1) }) { _ = OutboundContent.markdownCard(CardMarkdown($0)).json }
+            await LinearWork.complaints({ $0.text($1) }) {
+                _ = OutboundContent.markdownCard(CardMarkdown($0, mentioning: AllowedMentions(askedForIn: $0))).json
+            }
                 == [])
         let plain = await LinearWork.complaints({ $0.text($1) }) {
             _ = OutboundContent.headedCard(title: "a", color: .grey, text: $0).asText

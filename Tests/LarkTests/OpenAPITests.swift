@@ -26,10 +26,15 @@ struct OpenAPITests {
     @Test("F6: the same uuid makes one message; chats, people and answers each have their call")
     func sending() async throws {
         try await withClient { client, simulator in
-            let first = try await client.send(.text(MessageText("hi")), to: .chat("oc_1"), uuid: "u1")
-            #expect(try await client.send(.text(MessageText("hi")), to: .chat("oc_1"), uuid: "u1") == first)
-            _ = try await client.send(.markdownCard(CardMarkdown("**b**")), to: .person(openID: "ou_1"), uuid: "u2")
-            _ = try await client.send(.text(MessageText("re")), to: .message("om_1", inThread: true), uuid: "u3")
+            let first = try await client.send(
+                .text(MessageText("hi", mentioning: .nobody)), to: .chat("oc_1"), uuid: "u1")
+            #expect(
+                try await client.send(.text(MessageText("hi", mentioning: .nobody)), to: .chat("oc_1"), uuid: "u1")
+                    == first)
+            _ = try await client.send(
+                .markdownCard(CardMarkdown("**b**", mentioning: .nobody)), to: .person(openID: "ou_1"), uuid: "u2")
+            _ = try await client.send(
+                .text(MessageText("re", mentioning: .nobody)), to: .message("om_1", inThread: true), uuid: "u3")
             let sent = await simulator.sentMessages
             #expect(sent.map(\.receiver) == ["oc_1", "ou_1", ""])
             #expect(sent.map(\.type) == ["text", "interactive", "text"])
@@ -40,9 +45,9 @@ struct OpenAPITests {
     @Test("F1: an expired token is renewed once, and the call repeated")
     func expiredToken() async throws {
         try await withClient { client, simulator in
-            _ = try await client.send(.text(MessageText("a")), to: .chat("oc_1"), uuid: "u1")
+            _ = try await client.send(.text(MessageText("a", mentioning: .nobody)), to: .chat("oc_1"), uuid: "u1")
             await simulator.expireTokens()
-            _ = try await client.send(.text(MessageText("b")), to: .chat("oc_1"), uuid: "u2")
+            _ = try await client.send(.text(MessageText("b", mentioning: .nobody)), to: .chat("oc_1"), uuid: "u2")
             #expect(await simulator.sentMessages.count == 2)
         }
     }
@@ -115,7 +120,7 @@ struct OpenAPITests {
         try await withClient { client, simulator in
             await simulator.failMessages([(status, body)])
             let error = await #expect(throws: OpenAPIError.self) {
-                try await client.send(.text(MessageText("x")), to: .chat("oc"), uuid: "u")
+                try await client.send(.text(MessageText("x", mentioning: .nobody)), to: .chat("oc"), uuid: "u")
             }
             #expect(error?.remedy == remedy)
         }

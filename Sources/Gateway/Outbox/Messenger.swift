@@ -138,16 +138,33 @@ struct Messenger: Sendable {
     /// acks and leases must not wait.
     private static let maxBytesInPlace = 16 << 10
 
-    private static func reply(_ payload: String) throws -> [OutboundContent] {
-        guard let text = JSONValue(parsing: payload)?["text"].string else { throw UnreadablePayload() }
-        return ReplyFormat.contents(text)
+    private static func onThreadOfItsOwn<T: Sendable>(
+        if isLong: Bool, _ work: @escaping @Sendable () throws -> T
+    ) async throws -> T {
+        guard isLong else { return try work() }
+        return try await BlockingCall.run { Result { try work() } }.get()
+    }
+
+    private func reply(_ row: OutboxRow) async throws -> [OutboundContent] {
+        let isLong = row.payload.utf8.count > Self.maxBytesInPlace
+        let (text, asked) = try await Self.onThreadOfItsOwn(if: isLong) {
+            guard let text = JSONValue(parsing: row.payload)?["text"].string else { throw UnreadablePayload() }
+            return (text, AllowedMentions(askedForIn: text))
+        }
+        let allowed = try await allowed(asked, row)
+        return try await Self.onThreadOfItsOwn(if: isLong) { ReplyFormat.contents(text, mentioning: allowed) }
+    }
+
+    /// Of those whom a reply wants to mention, those whom it may: who took part in the session that it answers. A person
+    /// can get an agent to say anything.
+    private func allowed(_ asked: AllowedMentions, _ row: OutboxRow) async throws -> AllowedMentions {
+        guard asked != .nobody, let session = row.session else { return .nobody }
+        return try await repository.allowedMentions(of: asked, in: session)
     }
 
     private func contents(of row: OutboxRow) async throws -> [OutboundContent] {
         switch OutboxRow.Kind(rawValue: row.kind) {
-        case .reply:
-            guard row.payload.utf8.count > Self.maxBytesInPlace else { return try Self.reply(row.payload) }
-            return try await BlockingCall.run { Result { try Self.reply(row.payload) } }.get()
+        case .reply: return try await reply(row)
         case .notice, .prompt:
             guard let payload = JSONValue(parsing: row.payload) else { throw UnreadablePayload() }
             return [try await content(of: Notice(payload: payload), payload["agent"].string ?? row.agent, row)]

@@ -19,10 +19,15 @@ extension ConvertedText {
 package struct MessageText: ConvertedText {
     package let string: String
 
-    /// - Parameter written: by an agent, which may write a mention in either form; or a card's Markdown, for the card's
-    ///   second try as a text.
-    package init(_ written: String) {
-        string = MentionSyntax.text(written)
+    /// - Parameter written: by an agent, which may write a mention in either form.
+    /// - Parameter allowed: whom it may mention.
+    package init(_ written: String, mentioning allowed: AllowedMentions) {
+        string = MentionSyntax.text(written, allowing: allowed)
+    }
+
+    /// - Parameter card: which was refused, for a second try as a text.
+    init(secondTryOf card: CardMarkdown) {
+        string = MentionSyntax.text(card.string, allowing: nil)
     }
 
     /// - Parameter words: which mention nobody, such as a notice's.
@@ -40,8 +45,9 @@ package struct CardMarkdown: ConvertedText {
     package let string: String
 
     /// - Parameter written: by an agent, which may write a mention in either form.
-    package init(_ written: String) {
-        string = MentionSyntax.card(written)
+    /// - Parameter allowed: whom it may mention.
+    package init(_ written: String, mentioning allowed: AllowedMentions) {
+        string = MentionSyntax.card(written, allowing: allowed)
     }
 
     package init(partOf whole: CardMarkdown, _ converted: String) {

@@ -1,11 +1,15 @@
 /// Mentions, which texts and cards write differently: `<at user_id="ou_1">Ann</at>` and `<at id=ou_1></at>`. Agents may
-/// write either; what stands in code stays as it is. Source: "Send message content" and "Markdown component of cards".
+/// write either; what stands in code mentions nobody. Source: "Send message content" and "Markdown component of cards".
+///
+/// A mention that is not allowed becomes the words `@Ann`, or `@ou_1`. Every other tag that the platform could take for a
+/// mention (`<AT`, `<at ids=...`, in code too) is told apart from one by a space without width.
 ///
 /// Over bytes, from the beginning to the end: what an agent writes has up to 8 MiB.
 enum MentionSyntax {
     /// For the Markdown of a card.
-    static func card(_ text: String) -> String {
-        rewritten(text) { mention, out in
+    /// - Parameter allowed: nil: what is given was converted before, and holds none but allowed ones.
+    static func card(_ text: String, allowing allowed: AllowedMentions?) -> String {
+        rewritten(text, allowed) { mention, out in
             out += "<at id=".utf8
             out += mention.id
             out += "></at>".utf8
@@ -13,14 +17,20 @@ enum MentionSyntax {
     }
 
     /// For a text message.
-    static func text(_ text: String) -> String {
-        rewritten(text) { mention, out in
+    /// - Parameter allowed: as of `card`.
+    static func text(_ text: String, allowing allowed: AllowedMentions?) -> String {
+        rewritten(text, allowed) { mention, out in
             out += "<at user_id=\"".utf8
             out += mention.id
             out += "\">".utf8
             out += mention.name
             out += "</at>".utf8
         }
+    }
+
+    /// Calls `body` with the id of each mention that is none of code.
+    static func forEachID(in text: String, _ body: (String) -> Void) {
+        _ = rewritten(text, nil) { mention, _ in body(String(decoding: mention.id, as: UTF8.self)) }
     }
 
     /// What people wrote, in a text: it mentions nobody. Texts have no escapes, so a space without width stands
@@ -30,11 +40,15 @@ enum MentionSyntax {
         let bytes = Array(text.utf8)
         var out: [UInt8] = []
         out.reserveCapacity(bytes.count)
-        for (index, byte) in bytes.enumerated() {
-            out.append(byte)
-            if byte == UInt8(ascii: "<"), namesMention(bytes[(index + 1)...]) { out += "\u{200B}".utf8 }
-        }
+        appendNeutralized(bytes[...], to: &out)
         return String(decoding: out, as: UTF8.self)
+    }
+
+    private static func appendNeutralized(_ bytes: ArraySlice<UInt8>, to out: inout [UInt8]) {
+        for index in bytes.indices {
+            out.append(bytes[index])
+            if bytes[index] == UInt8(ascii: "<"), namesMention(bytes[(index + 1)...]) { out += "\u{200B}".utf8 }
+        }
     }
 
     /// Whether a tag goes on with `at` or `/at`, in any case, and the name ends there.
@@ -46,12 +60,22 @@ enum MentionSyntax {
         return name.dropFirst(2).first.map { !isWord($0) } ?? true
     }
 
-    private static func rewritten(_ text: String, _ write: (WrittenMention, inout [UInt8]) -> Void) -> String {
+    private static func rewritten(
+        _ text: String, _ allowed: AllowedMentions?, _ write: (WrittenMention, inout [UInt8]) -> Void
+    ) -> String {
         guard text.utf8.contains(UInt8(ascii: "<")) else { return text }
         let bytes = Array(text.utf8)
         var out: [UInt8] = []
         var copied = 0
         var index = 0
+        /// What stands between mentions.
+        func copy(to end: Int) {
+            if allowed == nil {
+                out += bytes[copied..<end]
+            } else {
+                appendNeutralized(bytes[copied..<end], to: &out)
+            }
+        }
         while index < bytes.count {
             switch bytes[index] {
             case UInt8(ascii: "`"): index = endOfCode(bytes, index)
@@ -60,14 +84,20 @@ enum MentionSyntax {
                     index += 1
                     continue
                 }
-                out += bytes[copied..<index]
-                write(mention, &out)
+                copy(to: index)
+                if allowed?.holds(String(decoding: mention.id, as: UTF8.self)) == false {
+                    out += "@".utf8
+                    out += mention.name.isEmpty ? mention.id : mention.name
+                } else {
+                    write(mention, &out)
+                }
                 (index, copied) = (mention.end, mention.end)
             default: index += 1
             }
         }
-        guard copied > 0 else { return text }
-        return String(decoding: out + bytes[copied...], as: UTF8.self)
+        guard copied > 0 || allowed != nil else { return text }
+        copy(to: bytes.count)
+        return String(decoding: out, as: UTF8.self)
     }
 
     /// Where code ends that begins with the backtick at `start`: a block at its fence or with the text, a span in its

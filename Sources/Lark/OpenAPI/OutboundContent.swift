@@ -45,7 +45,7 @@ package enum OutboundContent: Sendable, Equatable {
     package var asText: OutboundContent {
         switch self {
         case .text: return self
-        case .markdownCard(let text): return .text(MessageText(text.string))
+        case .markdownCard(let text): return .text(MessageText(secondTryOf: text))
         case .headedCard(let title, _, let text):
             return .text(MessageText(withoutMentions: "\(title)\n\(Self.unescape(text))"))
         case .linkCard(let title, _, let text, let button, let url):

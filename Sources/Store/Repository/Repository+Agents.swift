@@ -8,6 +8,8 @@ package struct AgentStatus: Sendable {
     package let isArchived: Bool
     package let origin: String
     package let installations: Int
+    /// Everybody in a chat.
+    package let mayMentionAll: Bool
 }
 
 extension Repository {
@@ -17,7 +19,8 @@ extension Repository {
             AgentStatus(
                 workspace: try row.value("workspace"), name: try row.value("name"),
                 runtime: try row.optional("runtime_id"), isArchived: try row.value("archived"),
-                origin: try row.value("origin"), installations: try row.value("installations"))
+                origin: try row.value("origin"), installations: try row.value("installations"),
+                mayMentionAll: try row.value("may_mention_all"))
         }
     }
 
@@ -25,6 +28,12 @@ extension Repository {
     /// - Returns: false when there is no such agent.
     package func setRuntime(_ runtime: String?, ofAgent name: String, in workspace: String) async throws -> Bool {
         try await !run(SQL.setAgentRuntime, [.text(workspace), .text(name), .text(runtime)]).isEmpty
+    }
+
+    /// - Parameter mayMentionAll: everybody in a chat.
+    /// - Returns: false when there is no such agent.
+    package func setMentions(ofAgent name: String, in workspace: String, mayMentionAll: Bool) async throws -> Bool {
+        try await !run(SQL.setAgentMentions, [.text(workspace), .text(name), .bool(mayMentionAll)]).isEmpty
     }
 
     /// - Returns: false when there is no such agent.

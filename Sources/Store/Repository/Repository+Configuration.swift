@@ -17,7 +17,10 @@ extension Repository {
         agents: [AgentSettings], installations: [InstallationSettings]
     ) async throws -> [ConfigurationChange] {
         let agents: [[String: Any]] = agents.map {
-            ["workspace": $0.workspace, "name": $0.name, "runtime": $0.runtime ?? NSNull()]
+            [
+                "workspace": $0.workspace, "name": $0.name, "runtime": $0.runtime ?? NSNull(),
+                "may_mention_all": $0.mayMentionAll,
+            ]
         }
         let installations: [[String: Any]] = installations.map {
             [

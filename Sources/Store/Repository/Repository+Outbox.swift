@@ -110,6 +110,17 @@ extension Repository {
         ).map { try $0.value("lark_message_id") }
     }
 
+    /// Of those whom an answer in a session wants to mention, those whom it may.
+    package func allowedMentions(of asked: AllowedMentions, in session: SessionKey) async throws -> AllowedMentions {
+        let rows = try await run(
+            SQL.findAllowedMentions,
+            [.int(session.installation.rawValue), .int(session.session), .textArray(Array(asked.people))])
+        let mayMentionAll: Bool = try rows.first?.value("may_mention_all") ?? false
+        return AllowedMentions(
+            people: Set(try rows.compactMap { try $0.optional("open_id") }),
+            everybody: asked.everybody && mayMentionAll)
+    }
+
     /// How many prompts to the receiver of this one were given up within a day, without it.
     package func countDeadPrompts(like row: OutboxRow) async throws -> Int {
         guard case .person(let openID) = row.receiver else { return 0 }

@@ -42,6 +42,7 @@ enum SQL {
     static let dropOutbox = call("drop_outbox", 1, as: "is_dropped")
     static let listOutbox = statement("list_outbox", PackageResources.list_outbox_sql)
     static let measureOutbox = statement("measure_outbox", PackageResources.measure_outbox_sql)
+    static let findAllowedMentions = statement("find_allowed_mentions", PackageResources.find_allowed_mentions_sql)
     static let listTopicMessages = statement("list_topic_messages", PackageResources.list_topic_messages_sql)
 
     // Leases and connections.
@@ -111,6 +112,7 @@ enum SQL {
     static let listSealedSecrets = statement("list_sealed_secrets", PackageResources.list_sealed_secrets_sql)
     static let listAgents = statement("list_agents", PackageResources.list_agents_sql)
     static let setAgentRuntime = statement("set_agent_runtime", PackageResources.set_agent_runtime_sql)
+    static let setAgentMentions = statement("set_agent_mentions", PackageResources.set_agent_mentions_sql)
     static let archiveAgent = statement("archive_agent", PackageResources.archive_agent_sql)
     static let listIssues = statement("list_issues", PackageResources.list_issues_sql)
 

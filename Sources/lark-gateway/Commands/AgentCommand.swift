@@ -6,8 +6,9 @@ import Store
 /// `agent ...`: who answers. What waits for an agent is looked at anew when it changes.
 enum AgentCommand {
     static let usage: TerminalText = """
-        agent list | set-runtime WORKSPACE/AGENT RUNTIME | set-offline WORKSPACE/AGENT | archive WORKSPACE/AGENT
-                | restore WORKSPACE/AGENT, each with --config FILE
+        agent list | set-runtime WORKSPACE/AGENT RUNTIME | set-offline WORKSPACE/AGENT
+                | set-mention-all WORKSPACE/AGENT yes|no | archive WORKSPACE/AGENT | restore WORKSPACE/AGENT,
+                each with --config FILE
         """
 
     static func run(_ words: [String]) async throws -> Int32 {
@@ -24,6 +25,10 @@ enum AgentCommand {
                 isKnown = try await repository.setRuntime(arguments.positional[2], ofAgent: named[1], in: named[0])
             case ("set-offline", 2):
                 isKnown = try await repository.setRuntime(nil, ofAgent: named[1], in: named[0])
+            case ("set-mention-all", 3):
+                guard ["yes", "no"].contains(arguments.positional[2]) else { throw UsageError(usage) }
+                isKnown = try await repository.setMentions(
+                    ofAgent: named[1], in: named[0], mayMentionAll: arguments.positional[2] == "yes")
             case ("archive", 2):
                 isKnown = try await repository.archiveAgent(named[1], in: named[0], isArchived: true)
             case ("restore", 2):
@@ -37,11 +42,11 @@ enum AgentCommand {
 
     private static func list(_ repository: Repository) async throws -> Int32 {
         Terminal.sayTable(
-            ["WORKSPACE/AGENT", "RUNTIME", "BOTS", "FROM"],
+            ["WORKSPACE/AGENT", "RUNTIME", "BOTS", "FROM", "MENTIONS ALL"],
             try await repository.agents().map { row in
                 [
                     "\(row.workspace)/\(row.name)", row.isArchived ? "archived" : row.runtime ?? "offline",
-                    "\(row.installations)", row.origin,
+                    "\(row.installations)", row.origin, row.mayMentionAll ? "yes" : "no",
                 ]
             })
         return ExitCode.done

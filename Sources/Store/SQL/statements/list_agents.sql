@@ -1,4 +1,4 @@
 -- Lists every agent, with the number of its active installations.
-SELECT w.name AS workspace, a.name, a.runtime_id, a.archived_at IS NOT NULL AS archived, a.origin,
+SELECT w.name AS workspace, a.name, a.runtime_id, a.archived_at IS NOT NULL AS archived, a.origin, a.may_mention_all,
     (SELECT count(*) FROM gateway.installation i WHERE i.agent_id = a.id AND i.status = 'active') AS installations
 FROM gateway.agent a JOIN gateway.workspace w ON w.id = a.workspace_id ORDER BY w.name, a.name

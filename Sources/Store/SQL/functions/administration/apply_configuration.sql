@@ -1,6 +1,7 @@
 -- Applies a whole configuration file in one transaction.
 --
---   p_agents          [{workspace, name, runtime}]
+--   p_agents          [{workspace, name, runtime, may_mention_all}]; a replica of an older version leaves out
+--                     may_mention_all, which stays as it is
 --   p_installations   [{app_id, workspace, agent, domain, locale, access}]
 --
 -- What the file made before and no longer names is revoked (installations) or archived (agents), never deleted. What a
@@ -28,6 +29,9 @@ BEGIN
     FOR v_agent IN SELECT * FROM jsonb_to_recordset(p_agents) AS r (workspace text, name text, runtime text) LOOP
         v_named := v_named || gateway.apply_agent(v_agent.workspace, v_agent.name, v_agent.runtime, true);
     END LOOP;
+    UPDATE gateway.agent a SET may_mention_all = r.may_mention_all
+    FROM jsonb_to_recordset(p_agents) AS r (workspace text, name text, may_mention_all boolean), gateway.workspace w
+    WHERE w.name = r.workspace AND a.workspace_id = w.id AND a.name = r.name AND a.may_mention_all <> r.may_mention_all;
     FOR v_installation IN SELECT * FROM jsonb_to_recordset(p_installations)
         AS r (app_id text, workspace text, agent text, domain text, locale text, access text) LOOP
         SELECT * INTO v_result FROM gateway.put_installation(v_installation.app_id, v_installation.workspace,
