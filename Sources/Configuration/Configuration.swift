@@ -40,7 +40,8 @@ package struct Configuration: Sendable {
             InstallationSettings(
                 appID: values.appID, appSecret: values.appSecret,
                 domain: try InstallationKeys.url(values.domain, at: "installations[\(index)].domain"),
-                workspace: values.workspace, agent: values.agent, access: values.access, locale: values.locale)
+                workspace: values.workspace, agent: values.agent, access: values.access, locale: values.locale,
+                strangersInContext: values.strangersInContext)
         }
         try checkUnique()
     }

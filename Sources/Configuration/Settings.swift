@@ -228,6 +228,13 @@ package struct InstallationKeys: SettingKeys {
         reload: "locale", .choice,
         .derived("`\"zh\"` for feishu, else `\"en\"`", initial: .zh) { values, _ in locale(of: values.domain) },
         "the language of notices")
+    package let strangersInContext: Key<InstallationSettings.StrangersInContext> = .init(
+        reload: "strangers_in_context", .choice,
+        .derived("`\"omit\"` with `\"pairing\"`, else `\"include\"`", initial: .omit) { values, _ in
+            values.access == .pairing ? .omit : .include
+        },
+        "whether `group_context` holds what people say in a group who are not let in; where it does, they have `\"is_member\": false`"
+    )
 
     static func locale(of domain: String) -> InstallationSettings.Locale { domain == "feishu" ? .zh : .en }
 

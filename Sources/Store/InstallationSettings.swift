@@ -29,6 +29,9 @@ package struct InstallationSettings: Sendable {
 
     package enum Locale: String, Sendable, CaseIterable { case en, zh }
 
+    /// What an agent is told of the words of people in a group who are not let in.
+    package enum StrangersInContext: String, Sendable, CaseIterable { case include, omit }
+
     package let appID: String
     package let appSecret: String
     package let domain: URL
@@ -37,9 +40,12 @@ package struct InstallationSettings: Sendable {
     package let access: Access
     /// The language of notices.
     package let locale: Locale
+    /// nil: omitted where access is `pairing`.
+    package let strangersInContext: StrangersInContext?
 
     package init(
-        appID: String, appSecret: String, domain: URL, workspace: String, agent: String, access: Access, locale: Locale
+        appID: String, appSecret: String, domain: URL, workspace: String, agent: String, access: Access, locale: Locale,
+        strangersInContext: StrangersInContext? = nil
     ) {
         self.appID = appID
         self.appSecret = appSecret
@@ -48,5 +54,6 @@ package struct InstallationSettings: Sendable {
         self.agent = agent
         self.access = access
         self.locale = locale
+        self.strangersInContext = strangersInContext
     }
 }

@@ -35,7 +35,10 @@ struct LinearFormattingTests {
             asked.messageID = "om_asked"
             asked.sentAtMilliseconds = 1_780_000_000_000
             let items = JSONValue(parsing: list)?["items"].array ?? []
-            _ = GroupContext.json(GroupContext.select(items.compactMap { ListedMessage($0) }, before: asked))
+            let listed = items.compactMap { ListedMessage($0) }
+            let rules = ContextRules(
+                members: Set(GroupContext.people(listed, before: asked)), tellsOfStrangers: false)
+            _ = GroupContext.json(GroupContext.select(listed, before: asked, rules))
         }
         #expect(complaints == [])
     }

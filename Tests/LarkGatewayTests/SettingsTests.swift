@@ -76,6 +76,7 @@ private func goodValues(_ folder: String) -> [String: [String]] {
         "installations[].domain": [#""feishu""#, #""lark""#, #""http://127.0.0.1:1""#, #""https://h/p?q=r""#],
         "installations[].workspace": [#""v""#, #""w""#], "installations[].agent": [#""a""#, #""b""#],
         "installations[].access": [#""pairing""#, #""open""#], "installations[].locale": [#""en""#, #""zh""#],
+        "installations[].strangers_in_context": [#""include""#, #""omit""#],
         "batching.silence_window": durations, "batching.max_wait": [#""3s""#, #""1m""#],
         "send_limits.per_chat_second": ["1", "1000"], "send_limits.per_app_second": ["1", "10000"],
         "send_limits.per_app_minute": ["1", "100000"], "lease.ttl": durations,
@@ -98,7 +99,7 @@ private let anyValues =
         "[]", "{}", "[[]]", "[null]", "[1]", #"["x"]"#, #"[""]"#, #"{"x": 1}"#,
     ]
     + [
-        "", " ", "x", "a b", "a,b", "ä", "default", "auto", "libcurl", "LIBCURL", "info", "json", "open", "en", "lark",
+        "", " ", "x", "a b", "a,b", "ä", "default", "auto", "libcurl", "LIBCURL", "info", "json", "open", "omit", "en", "lark",
         "3", "0s", "00s", "1ms", "3s", "3 s", "-3s", "1.5s", "1m30s", "30s1m", "3s\\n", "1234567s", "123456s",
         "1234567890ms", "8760h", "h", "s", "٣s", "٣m3s", "1KiB", "64KiB", "16MiB", "16MB", "1GiB", "0001MiB",
         "1234567KiB",

@@ -52,8 +52,10 @@ final class ContextFetcher: Sendable {
                 in: row.message.chatID, thread: row.message.threadID, until: row.message.sentAtMilliseconds,
                 within: Self.patience)
             // On a thread of its own: what is listed may have megabytes, for each window that opens.
+            let people = await BlockingCall.run { GroupContext.people(listed, before: row.message) }
+            let rules = try await repository.contextRules(of: session.installation, people: people)
             let context = await BlockingCall.run {
-                let lines = GroupContext.select(listed, before: row.message)
+                let lines = GroupContext.select(listed, before: row.message, rules)
                 return lines.isEmpty ? nil : GroupContext.json(lines)
             }
             guard let context else { return }

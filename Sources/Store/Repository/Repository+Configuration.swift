@@ -26,6 +26,7 @@ extension Repository {
             [
                 "app_id": $0.appID, "workspace": $0.workspace, "agent": $0.agent, "domain": $0.domain.absoluteString,
                 "locale": $0.locale.rawValue, "access": $0.access.rawValue,
+                "strangers_in_context": $0.strangersInContext?.rawValue ?? NSNull(),
             ]
         }
         func json(_ value: Any) throws -> PostgresValue {

@@ -20,6 +20,19 @@ package struct ClaimedTask: Sendable, Equatable {
     package let groupContext: String
 }
 
+/// Whose words the context of a group holds.
+package struct ContextRules: Sendable {
+    /// Of the people who were asked about, those who are let in; by open_id.
+    package let members: Set<String>
+    /// Also what others say is told.
+    package let tellsOfStrangers: Bool
+
+    package init(members: Set<String>, tellsOfStrangers: Bool) {
+        self.members = members
+        self.tellsOfStrangers = tellsOfStrangers
+    }
+}
+
 /// A worker's side of the queue: the same SQL functions that a worker in any other language calls.
 extension Repository {
     /// The SQLSTATE of a call about a task that the worker does not hold (any more).
@@ -54,6 +67,13 @@ extension Repository {
 
     package func failTask(_ id: Int64, worker: WorkerIdentity, error: String) async throws {
         try await run(SQL.failTask, [.int(id), .text(worker.name), .text(error), .text(worker.token)])
+    }
+
+    package func contextRules(of installation: InstallationID, people: [String]) async throws -> ContextRules {
+        let rows = try await run(SQL.findContextRules, [.int(installation.rawValue), .textArray(people)])
+        return ContextRules(
+            members: Set(try rows.compactMap { try $0.optional("open_id") }),
+            tellsOfStrangers: try rows.first?.value("tells_of_strangers") ?? false)
     }
 
     /// - Parameter context: JSON; what stood in the group before the message at this position.

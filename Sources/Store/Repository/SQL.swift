@@ -81,6 +81,7 @@ enum SQL {
     static let keepTyping = statement("keep_typing", PackageResources.keep_typing_sql)
     static let endTyping = statement("end_typing", PackageResources.end_typing_sql)
     static let countTyping = statement("count_typing", PackageResources.count_typing_sql)
+    static let findContextRules = statement("find_context_rules", PackageResources.find_context_rules_sql)
     static let putContext = statement("put_context", PackageResources.put_context_sql)
 
     // Members and pairing.

@@ -2,7 +2,8 @@
 --
 --   p_agents          [{workspace, name, runtime, may_mention_all}]; a replica of an older version leaves out
 --                     may_mention_all, which stays as it is
---   p_installations   [{app_id, workspace, agent, domain, locale, access}]
+--   p_installations   [{app_id, workspace, agent, domain, locale, access, strangers_in_context}];
+--                     strangers_in_context: include, omit, null (as access is), or left out as may_mention_all
 --
 -- What the file made before and no longer names is revoked (installations) or archived (agents), never deleted. What a
 -- command made or revoked is left alone. Returns one row for each change:
@@ -42,6 +43,10 @@ BEGIN
                 WHEN v_result.status = 'revoked' THEN 'stays_revoked' ELSE 'restored' END;
         END IF;
     END LOOP;
+    UPDATE gateway.installation i SET tells_of_strangers = r.value ->> 'strangers_in_context' = 'include'
+    FROM jsonb_array_elements(p_installations) AS r (value)
+    WHERE i.app_id = r.value ->> 'app_id' AND r.value ? 'strangers_in_context'
+        AND i.tells_of_strangers IS DISTINCT FROM (r.value ->> 'strangers_in_context' = 'include');
     FOR v_installation IN SELECT i.app_id FROM gateway.installation i
         WHERE i.origin = 'config' AND i.status = 'active'
             AND i.app_id NOT IN (SELECT r ->> 'app_id' FROM jsonb_array_elements(p_installations) r)
