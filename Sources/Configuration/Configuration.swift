@@ -61,6 +61,23 @@ package struct Configuration: Sendable {
     /// not set. Of a secret it says where it is read from, or nothing.
     package var effective: OrderedJSON { values.shown }
 
+    /// Where the secrets are read from; `Secret.notPrinted` for one that stands in the file itself.
+    var secretSources: [String] {
+        (Array(values.sources.values) + values.installations.flatMap { Array($0.sources.values) }).flatMap(\.strings)
+    }
+
+    /// Whether the file itself holds a secret. An address of a database without a password is none.
+    var holdsSecrets: Bool {
+        let addresses = [
+            (Settings.keys.databaseURL.path, values.databaseURL), (Settings.keys.poolerURL.path, values.poolerURL),
+        ]
+        let harmless = addresses.filter { path, text in
+            values.sources[path]?.strings == [Secret.notPrinted]
+                && text.map { !$0.contains("@") && !$0.contains("password") } == true
+        }
+        return secretSources.count { $0 == Secret.notPrinted } > harmless.count
+    }
+
     private func checkUnique() throws {
         var apps: Set<String> = []
         for (index, installation) in installations.enumerated() where !apps.insert(installation.appID).inserted {

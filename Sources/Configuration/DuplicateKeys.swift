@@ -77,7 +77,8 @@ enum DuplicateKeys {
     private static func path(_ levels: [Level]) -> String {
         levels.reduce(into: "") { path, level in
             if level.isObject {
-                path += path.isEmpty ? level.key : ".\(level.key)"
+                let key = QuotedValue.key(level.key)
+                path += path.isEmpty ? key : ".\(key)"
             } else {
                 path += "[\(level.index)]"
             }

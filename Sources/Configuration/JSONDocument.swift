@@ -78,7 +78,7 @@ package struct JSONNode {
         guard let object = value as? [String: Any] else { throw fail("found \(kind), expected an object") }
         for key in object.keys.sorted() where !keys.contains(key) {
             let unknown = ConfigurationError(
-                keyPath: self.key(key),
+                keyPath: self.key(QuotedValue.key(key)),
                 problem: "unknown key; known here: \(keys.joined(separator: ", "))")
             throw unknown
         }
@@ -103,7 +103,7 @@ package struct JSONNode {
         let word = try string()
         guard let choice = T(rawValue: word) else {
             let choices = T.allCases.map { "\"\($0.rawValue)\"" }.joined(separator: " or ")
-            throw fail("found \"\(word.prefix(40))\", expected \(choices)")
+            throw fail("found \(QuotedValue.of(word)), expected \(choices)")
         }
         return choice
     }
@@ -111,9 +111,9 @@ package struct JSONNode {
     func duration() throws -> Duration {
         let text = try string()
         guard let duration = DurationText.parse(text) else {
-            throw fail("found \"\(text.prefix(40))\", expected a duration such as \"500ms\", \"3s\" or \"1m30s\"")
+            throw fail("found \(QuotedValue.of(text)), expected a duration such as \"500ms\", \"3s\" or \"1m30s\"")
         }
-        guard duration > .zero else { throw fail("found \"\(text.prefix(40))\", expected more than zero") }
+        guard duration > .zero else { throw fail("found \(QuotedValue.of(text)), expected more than zero") }
         return duration
     }
 }
@@ -139,11 +139,11 @@ extension JSONNode {
     func byteCount(in range: ClosedRange<Int>) throws -> Int {
         let text = try string()
         guard let count = ByteCountText.parse(text) else {
-            throw fail("found \"\(text.prefix(40))\", expected a size such as \"512KiB\" or \"16MiB\"")
+            throw fail("found \(QuotedValue.of(text)), expected a size such as \"512KiB\" or \"16MiB\"")
         }
         guard range.contains(count) else {
             throw fail(
-                "found \"\(text.prefix(40))\", expected \(ByteCountText.text(range.lowerBound)) to \(ByteCountText.text(range.upperBound))"
+                "found \(QuotedValue.of(text)), expected \(ByteCountText.text(range.lowerBound)) to \(ByteCountText.text(range.upperBound))"
             )
         }
         return count

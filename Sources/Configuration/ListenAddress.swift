@@ -42,7 +42,7 @@ package struct ListenAddress: Sendable, Equatable {
         let text = try node.string()
         guard let address = ListenAddress(text) else {
             throw node.fail(
-                "found \"\(text.prefix(40))\", expected an IPv4 address and port such as \"127.0.0.1:9464\"")
+                "found \(QuotedValue.of(text)), expected an IPv4 address and port such as \"127.0.0.1:9464\"")
         }
         self = address
     }

@@ -26,6 +26,15 @@ package indirect enum OrderedJSON: Sendable {
         }
     }
 
+    /// It itself, or those of a list.
+    var strings: [String] {
+        switch self {
+        case .string(let text): [text]
+        case .array(let elements): elements.flatMap(\.strings)
+        case .null, .boolean, .integer, .object: []
+        }
+    }
+
     private var isScalar: Bool {
         switch self {
         case .null, .boolean, .integer, .string: true

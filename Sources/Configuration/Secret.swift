@@ -33,6 +33,17 @@ package enum Secret {
     /// Whether the text says where a secret is. Such a text is none.
     static func isReference(_ text: String) -> Bool { prefixes.contains(where: text.hasPrefix) }
 
+    /// The file that a reference means; nil: none.
+    static func file(_ reference: String, environment: [String: String]) -> String? {
+        if let path = reference.strippingPrefix("file:") { return path }
+        guard let name = reference.strippingPrefix("credential:"), let folder = environment["CREDENTIALS_DIRECTORY"]
+        else { return nil }
+        return "\(folder)/\(name)"
+    }
+
+    /// Stands for a secret that stands in the file itself.
+    static let notPrinted = "(not printed)"
+
     /// For the schema: how a reference begins, and a whole one.
     static let prefixPattern = prefixes.joined(separator: "|")
     static let referencePattern = "env:.+|file:.+|credential:[^/]+"
@@ -66,7 +77,7 @@ extension JSONNode {
     }
 
     private static func source(_ secret: Any) -> OrderedJSON {
-        guard let text = secret as? String, Secret.isReference(text) else { return "(not printed)" }
+        guard let text = secret as? String, Secret.isReference(text) else { return .string(Secret.notPrinted) }
         return .string(text)
     }
 }

@@ -21,9 +21,9 @@ extension SettingKind where Value == String {
             path.form.words, schema: path.form.schema,
             read: { node, _ in
                 let path = try node.string()
-                let data = try SmallFile.read(path) { node.fail("\(path): \($0)") }
+                let data = try SmallFile.read(path) { node.fail("\($0)") }
                 guard String(decoding: data, as: UTF8.self).contains("-----BEGIN CERTIFICATE-----") else {
-                    throw node.fail("\(path) holds no certificate (PEM)")
+                    throw node.fail("the file holds no certificate (PEM)")
                 }
                 return path
             }, show: path.show)
@@ -149,7 +149,7 @@ func platformURL(_ domain: String) -> URL? {
 
 /// What was found instead of an address. A password in it is not repeated.
 private func quoted(_ text: String) -> String {
-    text.contains("@") ? "an address with a user or an @" : "\"\(text.prefix(80))\""
+    text.contains("@") ? "an address with a user or an @" : QuotedValue.of(text)
 }
 
 /// - Returns: nil unless the text is a URL of http or https with a host, and without a user.

@@ -151,10 +151,17 @@ struct BadInputTests {
     @Test("check says what is good, and changes nothing")
     func check() async throws {
         let stage = try await Stage(url: try await TestPostgres.makeEmptyDatabase())
-        let check = try Daemon(["check", "--config", try Daemon.file(stage.configuration())])
+        let file = try Daemon.file(stage.configuration())
+        let check = try Daemon(["check", "--config", file])
         #expect(await check.ended() == 0)
         #expect(check.output.contains("to be applied: schema: new"))
         #expect(check.output.contains("ok    cli_test"))
+        // S23
+        chmod(file, 0o644)
+        let exposed = try Daemon(["check", "--config", file])
+        #expect(await exposed.ended() == 1)
+        let words = "\(file): everybody on this machine may read it, and it holds secrets; type: chmod o= '\(file)'"
+        #expect(exposed.output.contains("FAIL  \(words)"), "\(exposed.output)")
         #expect(try await stage.rows("SELECT 1 FROM pg_namespace WHERE nspname = 'gateway'").isEmpty)
         await stage.end()
     }

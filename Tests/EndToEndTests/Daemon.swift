@@ -55,14 +55,16 @@ final class Daemon: Sendable {
     static func run(
         _ configuration: String, user: String? = nil, executable: String = Daemon.executable
     ) throws -> Daemon {
-        try Daemon(["run", "--config", try file(configuration)], user: user, executable: executable)
+        try Daemon(["run", "--config", try file(configuration, for: user)], user: user, executable: executable)
     }
 
-    /// - Returns: the path of a file that everybody may read.
-    static func file(_ text: String) throws -> String {
+    /// - Parameter user: nil: ours.
+    /// - Returns: the path of a file that this user alone may read.
+    static func file(_ text: String, for user: String? = nil) throws -> String {
         let path = try TemporaryFolder.make("config") + "/config.json"
         try text.write(toFile: path, atomically: true, encoding: .utf8)
-        chmod(path, 0o644)
+        chmod(path, 0o600)
+        if let account = user.flatMap({ getpwnam($0) }) { chown(path, account.pointee.pw_uid, gid_t.max) }
         return path
     }
 

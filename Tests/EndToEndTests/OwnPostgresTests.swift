@@ -32,7 +32,7 @@ struct OwnPostgresTests {
         /// Runs another command on the same configuration.
         func command(_ word: String) async throws -> (status: Int32, output: String) {
             let keys = ", \"state_directory\": \"\(state)\""
-            let file = try Daemon.file(stage.configuration(database: false, extra: keys))
+            let file = try Daemon.file(stage.configuration(database: false, extra: keys), for: user)
             let command = try Daemon([word, "--config", file], user: user)
             return (await command.ended(), command.output)
         }

@@ -13,14 +13,17 @@ enum CheckCommand {
     static func run(_ words: [String]) async throws -> Int32 {
         let arguments = try Arguments(words, known: ["config"])
         try arguments.refusePositional()
-        let configuration = try Configuration.load(path: arguments.required("config"))
+        let path = try arguments.required("config")
+        let configuration = try Configuration.load(path: path)
         Terminal.say(
             "ok    configuration: \(configuration.installations.count) installations, \(configuration.agents.count) agents"
         )
+        let exposed = configuration.exposedFiles(of: path)
+        for file in exposed { Terminal.say("FAIL  \(file.path): \(file.problem); type: \(file.remedy)") }
         try await configuration.checkTransport()
         let proxy = configuration.network.proxies.https.map { " through the proxy \($0.address)" } ?? ""
         Terminal.say("ok    transport: \(configuration.transportKind.rawValue)\(proxy)")
-        var code = await checkDatabase(configuration)
+        var code = max(await checkDatabase(configuration), exposed.isEmpty ? ExitCode.done : ExitCode.failed)
         for installation in configuration.installations {
             // A wrong configuration outweighs the rest.
             if await !checkInstallation(installation, configuration.network) { code = max(code, ExitCode.failed) }

@@ -15,6 +15,7 @@ enum RunCommand {
         let signals = StopSignals()
         let notifier = SystemdNotifier(environment: ProcessInfo.processInfo.environment)
         let logger = LogWriter(settings: configuration.log).logger
+        configuration.logExposedFiles(of: path, to: logger)
         try await configuration.checkTransport()
         let service = Service(
             path: path, configuration: configuration, stop: signals.stop, reloads: ReloadSignal(), notifier: notifier,
@@ -24,6 +25,12 @@ enum RunCommand {
 }
 
 extension Configuration {
+    func logExposedFiles(of path: String, to logger: Logger) {
+        for file in exposedFiles(of: path) {
+            logger.log(.configurationExposed(file: file.path, problem: file.problem, hint: file.remedy))
+        }
+    }
+
     /// "auto" is what can be relied on here.
     var transportKind: TransportKind {
         switch self.transport {

@@ -92,6 +92,7 @@ struct Service: Sendable {
             var installations = configuration.installations.count
             do {
                 let new = try Configuration.load(path: path)
+                new.logExposedFiles(of: path, to: logger)
                 try await gateway.reload(new.gatewaySettings(databaseURL: url))
                 installations = new.installations.count
                 logger.log(

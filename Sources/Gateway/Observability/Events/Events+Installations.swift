@@ -12,6 +12,13 @@ extension LogEvent {
             ])
     }
 
+    /// Others on the machine may read or change a file of the configuration.
+    package static func configurationExposed(file: String, problem: String, hint: String) -> Self {
+        Self(
+            .warning, "configuration.exposed",
+            [("file", .text(file)), ("problem", .text(problem)), ("hint", .text(hint))])
+    }
+
     package static func configurationRefused(_ error: any Error) -> Self {
         Self(
             .error, "configuration.refused",
