@@ -177,6 +177,12 @@ struct AdministrationTests {
         #expect(
             try await stage.rows("SELECT member, open_id, used_at FROM gateway.invitation") == ["(Ann,ou_1,)"])
         #expect(try await member("list").1.contains(/acme +Ann +0 +1h29m\d+s/))
+        _ = try await member("invite", "Bob", "--workspace", "acme")
+        let first = try await member("list", "--limit", "1")
+        #expect(first.1.contains("Ann") && !first.1.contains("Bob"), "\(first.1)")
+        #expect(first.1.hasSuffix("\nand 1 more: --limit 2 shows all\n"), "\(first.1)")
+        #expect(try await member("list", "--limit", "0").0 == 2)
+        _ = try await member("remove", "Bob", "--workspace", "acme")
         #expect(try await member("remove", "Ann", "--workspace", "acme") == (0, "the invitation is taken back\n"))
         #expect(try await member("remove", "Ann", "--workspace", "acme") == (1, "no member Ann\n"))
         #expect(try await member("invite", "Ann", "--workspace", "other") == (1, "no workspace other\n"))

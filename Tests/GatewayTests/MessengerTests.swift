@@ -279,7 +279,7 @@ struct MessengerTests {
         try await fixture.pool.run(
             "SELECT gateway.apply_configuration($1, '[]')",
             [.jsonb(#"[{"workspace": "acme", "name": "support", "runtime": "default"}]"#)])
-        #expect(try await fixture.repository.agents().map(\.mayMentionAll) == [true])
+        #expect(try await fixture.repository.agents(limit: 10).rows.map(\.mayMentionAll) == [true])
         #expect(try await fixture.repository.setMentions(ofAgent: "support", in: "acme", mayMentionAll: false))
         #expect(try await sent(text, session: session)?.contains("@all \(known)") == true)
         await bench.simulator.stop()

@@ -206,13 +206,13 @@ struct OutboxTests {
         #expect(measured.waiting == 1)
         #expect(measured.dead == 1)
         #expect(measured.oldest < .seconds(60))
-        let dead = try await repository.outbox(isDead: true, of: "cli_a", limit: 10)
+        let dead = try await repository.outbox(isDead: true, of: "cli_a", limit: 10).rows
         #expect(dead.map(\.id) == [first.id])
         #expect(dead.map(\.lastError) == ["the bot is not in the chat"])
-        let waiting = try await repository.outbox(isDead: false, of: nil, limit: 10)
+        let waiting = try await repository.outbox(isDead: false, of: nil, limit: 10).rows
         #expect(waiting.map(\.id) == [second.id])
         #expect(waiting.allSatisfy { $0.nextIn > .seconds(500) && $0.attempts == 1 })
-        #expect(try await repository.outbox(isDead: true, of: "cli_b", limit: 10).isEmpty)
+        #expect(try await repository.outbox(isDead: true, of: "cli_b", limit: 10).rows.isEmpty)
 
         #expect(try await repository.retryOutbox(nil, of: "cli_b") == 0)
         #expect(try await repository.retryOutbox(nil, of: "cli_a") == 1)

@@ -13,9 +13,9 @@ package struct AgentStatus: Sendable {
 }
 
 extension Repository {
-    /// Every agent, archived ones too.
-    package func agents() async throws -> [AgentStatus] {
-        try await run(SQL.listAgents, []).map { row in
+    /// By name, archived ones too.
+    package func agents(limit: Int) async throws -> Listed<AgentStatus> {
+        try Listed(await run(SQL.listAgents, [.int(Int64(limit))])) { row in
             AgentStatus(
                 workspace: try row.value("workspace"), name: try row.value("name"),
                 runtime: try row.optional("runtime_id"), isArchived: try row.value("archived"),

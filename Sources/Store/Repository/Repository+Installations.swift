@@ -31,9 +31,9 @@ package struct InstallationStatus: Sendable {
 }
 
 extension Repository {
-    /// Every installation, revoked ones too.
-    package func installationStatuses() async throws -> [InstallationStatus] {
-        try await run(SQL.statusInstallations, []).map { row in
+    /// By app id, revoked ones too.
+    package func installationStatuses(limit: Int) async throws -> Listed<InstallationStatus> {
+        try Listed(await run(SQL.statusInstallations, [.int(Int64(limit))])) { row in
             InstallationStatus(
                 appID: try row.value("app_id"), workspace: try row.value("workspace"), agent: try row.value("agent"),
                 runtime: try row.optional("runtime_id"), isArchived: try row.value("archived"),

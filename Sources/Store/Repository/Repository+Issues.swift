@@ -16,8 +16,8 @@ extension Repository {
     /// The newest first.
     /// - Parameter workspace: nil: of all.
     /// - Parameter key: nil: any.
-    package func issues(of workspace: String?, key: String? = nil, limit: Int) async throws -> [IssueRow] {
-        try await run(SQL.listIssues, [.text(workspace), .text(key), .int(Int64(limit))]).map { row in
+    package func issues(of workspace: String?, key: String? = nil, limit: Int) async throws -> Listed<IssueRow> {
+        try Listed(await run(SQL.listIssues, [.text(workspace), .text(key), .int(Int64(limit))])) { row in
             IssueRow(
                 key: try row.value("key"), workspace: try row.value("workspace"), title: try row.value("title"),
                 description: try row.value("description"), createdBy: try row.value("created_by"),

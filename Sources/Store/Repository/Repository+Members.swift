@@ -13,9 +13,9 @@ package struct MemberStatus: Sendable {
 }
 
 extension Repository {
-    /// Every member, and everybody who is invited.
-    package func members() async throws -> [MemberStatus] {
-        try await run(SQL.listMembers, []).map { row in
+    /// Members, and who is invited, by name.
+    package func members(limit: Int) async throws -> Listed<MemberStatus> {
+        try Listed(await run(SQL.listMembers, [.int(Int64(limit))])) { row in
             MemberStatus(
                 workspace: try row.value("workspace"), name: try row.value("name"), origin: try row.value("origin"),
                 bots: try row.value("bots"),

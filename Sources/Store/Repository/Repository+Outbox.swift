@@ -139,8 +139,8 @@ extension Repository {
     }
 
     /// - Parameter appID: nil: of all.
-    package func outbox(isDead: Bool, of appID: String?, limit: Int) async throws -> [OutboxEntry] {
-        try await run(SQL.listOutbox, [.bool(isDead), .text(appID), .int(Int64(limit))]).map { row in
+    package func outbox(isDead: Bool, of appID: String?, limit: Int) async throws -> Listed<OutboxEntry> {
+        try Listed(await run(SQL.listOutbox, [.bool(isDead), .text(appID), .int(Int64(limit))])) { row in
             OutboxEntry(
                 id: try row.value("id"), appID: try row.value("app_id"), kind: try row.value("kind"),
                 receiver: try row.value("receive_id"), attempts: try row.value("attempts"),

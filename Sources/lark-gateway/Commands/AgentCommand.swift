@@ -6,16 +6,16 @@ import Store
 /// `agent ...`: who answers. What waits for an agent is looked at anew when it changes.
 enum AgentCommand {
     static let usage: TerminalText = """
-        agent list | set-runtime WORKSPACE/AGENT RUNTIME | set-offline WORKSPACE/AGENT
+        agent list [--limit N] | set-runtime WORKSPACE/AGENT RUNTIME | set-offline WORKSPACE/AGENT
                 | set-mention-all WORKSPACE/AGENT yes|no | archive WORKSPACE/AGENT | restore WORKSPACE/AGENT,
                 each with --config FILE
         """
 
     static func run(_ words: [String]) async throws -> Int32 {
-        let arguments = try Arguments(words, known: ["config"])
+        let arguments = try Arguments(words, known: ["config", "limit"])
         let configuration = try Configuration.load(path: arguments.required("config"), for: .database)
         return try await Database.withRepository(configuration) { repository in
-            if arguments.positional == ["list"] { return try await list(repository) }
+            if arguments.positional == ["list"] { return try await list(arguments, repository) }
             guard arguments.positional.count >= 2 else { throw UsageError(usage) }
             let named = arguments.positional[1].split(separator: "/", maxSplits: 1).map(String.init)
             guard named.count == 2 else { throw UsageError("\(arguments.positional[1]): expected WORKSPACE/AGENT") }
@@ -40,15 +40,16 @@ enum AgentCommand {
         }
     }
 
-    private static func list(_ repository: Repository) async throws -> Int32 {
-        Terminal.sayTable(
-            ["WORKSPACE/AGENT", "RUNTIME", "BOTS", "FROM", "MENTIONS ALL"],
-            try await repository.agents().map { row in
-                [
-                    "\(row.workspace)/\(row.name)", row.isArchived ? "archived" : row.runtime ?? "offline",
-                    "\(row.installations)", row.origin, row.mayMentionAll ? "yes" : "no",
-                ]
-            })
+    private static func list(_ arguments: Arguments, _ repository: Repository) async throws -> Int32 {
+        Terminal.say(
+            try await repository.agents(limit: arguments.limit()),
+            ["WORKSPACE/AGENT", "RUNTIME", "BOTS", "FROM", "MENTIONS ALL"]
+        ) { row in
+            [
+                "\(row.workspace)/\(row.name)", row.isArchived ? "archived" : row.runtime ?? "offline",
+                "\(row.installations)", row.origin, row.mayMentionAll ? "yes" : "no",
+            ]
+        }
         return ExitCode.done
     }
 }

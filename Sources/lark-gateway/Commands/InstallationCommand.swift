@@ -8,7 +8,7 @@ import Store
 /// `installation ...`: bots, from another process than the gateway's, which hears of it at once.
 enum InstallationCommand {
     static let usage: TerminalText = """
-        installation list | add APP_ID --workspace W --agent A --secret SOURCE [--domain feishu|lark|URL] [--access pairing|open] [--locale en|zh]
+        installation list [--limit N] | add APP_ID --workspace W --agent A --secret SOURCE [--domain feishu|lark|URL] [--access pairing|open] [--locale en|zh]
                 | set-secret APP_ID --secret SOURCE [--domain D] | revoke APP_ID | restore APP_ID | reseal, each with --config FILE
         SOURCE is \(sources)
         """
@@ -16,13 +16,13 @@ enum InstallationCommand {
 
     static func run(_ words: [String]) async throws -> Int32 {
         let arguments = try Arguments(
-            words, known: ["config", "workspace", "agent", "secret", "domain", "access", "locale"])
+            words, known: ["config", "workspace", "agent", "secret", "domain", "access", "locale", "limit"])
         let seals = ["add", "set-secret", "reseal"].contains(arguments.positional.first)
         let configuration = try Configuration.load(
             path: arguments.required("config"), for: seals ? .sealing : .database)
         return try await Database.withRepository(configuration) { repository in
             switch (arguments.positional.first, arguments.positional.count) {
-            case ("list", 1): return try await list(repository)
+            case ("list", 1): return try await list(arguments, repository)
             case ("add", 2): return try await add(arguments, configuration, repository)
             case ("set-secret", 2): return try await setSecret(arguments, configuration, repository)
             case ("revoke", 2):
@@ -45,15 +45,16 @@ enum InstallationCommand {
         return isDone ? ExitCode.done : ExitCode.failed
     }
 
-    private static func list(_ repository: Repository) async throws -> Int32 {
-        Terminal.sayTable(
-            ["APP", "WORKSPACE/AGENT", "STATE", "ACCESS", "FROM", "SECRET"],
-            try await repository.installationStatuses().map { row in
-                [
-                    row.appID, "\(row.workspace)/\(row.agent)", row.status, row.access, row.origin,
-                    row.sealedKeyID.map { "sealed with \($0)" } ?? "in the file",
-                ]
-            })
+    private static func list(_ arguments: Arguments, _ repository: Repository) async throws -> Int32 {
+        Terminal.say(
+            try await repository.installationStatuses(limit: arguments.limit()),
+            ["APP", "WORKSPACE/AGENT", "STATE", "ACCESS", "FROM", "SECRET"]
+        ) { row in
+            [
+                row.appID, "\(row.workspace)/\(row.agent)", row.status, row.access, row.origin,
+                row.sealedKeyID.map { "sealed with \($0)" } ?? "in the file",
+            ]
+        }
         return ExitCode.done
     }
 

@@ -15,14 +15,13 @@ enum IssueCommand {
         return try await Database.withRepository(configuration) { repository in
             switch (arguments.positional.first, arguments.positional.count) {
             case ("list", 1):
-                Terminal.sayTable(
-                    ["KEY", "WORKSPACE", "BY", "AGE", "TITLE"],
-                    try await repository.issues(of: workspace, limit: arguments.limit()).map {
-                        [$0.key, $0.workspace, $0.createdBy, DurationText.text($0.age), $0.title]
-                    })
+                Terminal.say(
+                    try await repository.issues(of: workspace, limit: arguments.limit()),
+                    ["KEY", "WORKSPACE", "BY", "AGE", "TITLE"]
+                ) { [$0.key, $0.workspace, $0.createdBy, DurationText.text($0.age), $0.title] }
             case ("show", 2):
                 let key = arguments.positional[1]
-                let issues = try await repository.issues(of: workspace, key: key, limit: 100)
+                let issues = try await repository.issues(of: workspace, key: key, limit: 100).rows
                 guard !issues.isEmpty else {
                     Terminal.say("no issue \(key)")
                     return ExitCode.failed

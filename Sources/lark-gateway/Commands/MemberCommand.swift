@@ -6,24 +6,25 @@ import Store
 /// `member ...`: who may talk to the bots.
 enum MemberCommand {
     static let usage: TerminalText = """
-        member approve CODE [--name NAME [--same-person]] [--yes] | invite NAME --workspace W [--valid 24h] [--open-id ID] | list \
+        member approve CODE [--name NAME [--same-person]] [--yes] | invite NAME --workspace W [--valid 24h] [--open-id ID] | list [--limit N] \
         | remove NAME --workspace W, each with --config FILE
         """
 
     static func run(_ words: [String]) async throws -> Int32 {
         let arguments = try Arguments(
-            words, known: ["config", "name", "workspace", "valid", "open-id"], flags: ["yes", "same-person"])
+            words, known: ["config", "name", "workspace", "valid", "open-id", "limit"], flags: ["yes", "same-person"])
         let configuration = try Configuration.load(path: arguments.required("config"), for: .database)
         return try await Database.withRepository(configuration) { repository in
             switch (arguments.positional.first, arguments.positional.count) {
             case ("approve", 2): return try await MemberApproval.run(arguments, configuration, repository)
             case ("invite", 2): return try await invite(arguments, configuration.sealing, repository)
             case ("list", 1):
-                Terminal.sayTable(
-                    ["WORKSPACE", "MEMBER", "BOTS", "FROM", "INVITED FOR"],
-                    try await repository.members().map {
-                        [$0.workspace, $0.name, "\($0.bots)", $0.origin, $0.invitedFor.map(DurationText.text) ?? ""]
-                    })
+                Terminal.say(
+                    try await repository.members(limit: arguments.limit()),
+                    ["WORKSPACE", "MEMBER", "BOTS", "FROM", "INVITED FOR"]
+                ) {
+                    [$0.workspace, $0.name, "\($0.bots)", $0.origin, $0.invitedFor.map(DurationText.text) ?? ""]
+                }
                 return ExitCode.done
             case ("remove", 2): return try await remove(arguments, repository)
             default: throw UsageError(usage)

@@ -47,18 +47,20 @@ enum OutboxCommand {
     private static func list(_ arguments: Arguments, _ repository: Repository) async throws -> Int32 {
         let limit = try arguments.limit()
         let app = arguments.options["app"]
-        let rows =
-            try await repository.outbox(isDead: false, of: app, limit: limit)
-            + repository.outbox(isDead: true, of: app, limit: limit)
+        let waiting = try await repository.outbox(isDead: false, of: app, limit: limit)
+        let dead = try await repository.outbox(isDead: true, of: app, limit: limit)
         Terminal.sayTable(
             ["ID", "APP", "KIND", "TO", "AGE", "ATTEMPTS", "STATE", "LAST ERROR"],
-            rows.map { row in
+            (waiting.rows + dead.rows).map { row in
                 let wait = max(0, Int(row.nextIn.seconds.rounded(.up)))
                 return [
                     row.id.uuidString.lowercased(), row.appID, row.kind, row.receiver, "\(Int(row.age.seconds))s",
                     "\(row.attempts)", row.isDead ? "dead" : wait == 0 ? "due" : "in \(wait)s", row.lastError ?? "",
                 ]
             })
+        if waiting.rest + dead.rest > 0 {
+            Terminal.say("and \(waiting.rest) more that wait, \(dead.rest) more that are dead: see --limit")
+        }
         return ExitCode.done
     }
 }

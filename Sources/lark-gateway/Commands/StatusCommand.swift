@@ -8,16 +8,17 @@ import Store
 /// `status`: what stands in the database.
 enum StatusCommand {
     static func run(_ words: [String]) async throws -> Int32 {
-        let arguments = try Arguments(words, known: ["config"])
+        let arguments = try Arguments(words, known: ["config", "limit"])
         try arguments.refusePositional()
+        let limit = try arguments.limit()
         let configuration = try Configuration.load(path: arguments.required("config"), for: .database)
         let pool = Pool(url: try Database.url(configuration), size: 1, preparesStatements: false)
-        let installations = try await Repository(pool: pool).installationStatuses()
+        let installations = try await Repository(pool: pool).installationStatuses(limit: limit)
         await pool.close()
         let head = [
             "APP", "WORKSPACE/AGENT", "RUNTIME", "STATE", "WINDOWS", "QUEUED", "CLAIMED", "OUTBOX", "OLDEST", "DEAD",
         ]
-        let rows = installations.map { row in
+        Terminal.say(installations, head) { row in
             [
                 row.appID, "\(row.workspace)/\(row.agent)",
                 row.isArchived ? "archived" : row.runtime ?? "offline",
@@ -26,8 +27,7 @@ enum StatusCommand {
                 row.outboxOldest.map { "\(Int($0.seconds))s" } ?? "-", "\(row.outboxDead)",
             ]
         }
-        Terminal.sayTable(head, rows)
-        for row in installations where row.isHeld {
+        for row in installations.rows where row.isHeld {
             Terminal.say("\(row.appID) is owned by \(row.holder ?? "")\(describeConnection(row))")
         }
         return ExitCode.done

@@ -1,7 +1,8 @@
 -- Lists the newest issues of the workspace $1 (NULL: all workspaces), or the one with the key $2; at most $3.
+-- total: how many there are.
 SELECT gateway.issue_key(w.name, s.number) AS key, w.name AS workspace, s.title, s.description,
     coalesce(m.name, s.created_by) AS created_by,
-    floor(extract(epoch FROM clock_timestamp() - s.created_at) * 1000)::bigint AS age_ms
+    floor(extract(epoch FROM clock_timestamp() - s.created_at) * 1000)::bigint AS age_ms, count(*) OVER () AS total
 FROM gateway.issue s
 JOIN gateway.workspace w ON w.id = s.workspace_id
 LEFT JOIN gateway.member_binding b ON b.installation_id = s.installation_id AND b.open_id = s.created_by

@@ -1,4 +1,5 @@
--- Lists every installation with its lease's holder, the connection as the holder reports it, and how much waits.
+-- Lists installations, at most $1 (NULL: all), with their lease's holder, the connection as the holder reports it, and how
+-- much waits. total: how many there are.
 SELECT i.app_id, w.name AS workspace, a.name AS agent, a.runtime_id, a.archived_at IS NOT NULL AS archived, i.status,
     i.access, i.origin, i.sealed_key_id, i.lease_holder, i.lease_generation,
     (i.lease_expires_at > clock_timestamp()) IS TRUE AS is_held,
@@ -14,8 +15,9 @@ SELECT i.app_id, w.name AS workspace, a.name AS agent, a.runtime_id, a.archived_
         AS outbox_waiting,
     (SELECT floor(extract(epoch FROM clock_timestamp() - min(o.created_at)) * 1000)::bigint FROM gateway.outbox o
      WHERE o.installation_id = i.id AND o.sent_at IS NULL AND o.dead_at IS NULL) AS outbox_oldest_ms,
-    (SELECT count(*) FROM gateway.outbox o WHERE o.installation_id = i.id AND o.dead_at IS NOT NULL) AS outbox_dead
+    (SELECT count(*) FROM gateway.outbox o WHERE o.installation_id = i.id AND o.dead_at IS NOT NULL) AS outbox_dead,
+    count(*) OVER () AS total
 FROM gateway.installation i
 JOIN gateway.workspace w ON w.id = i.workspace_id
 JOIN gateway.agent a ON a.id = i.agent_id
-ORDER BY i.app_id
+ORDER BY i.app_id LIMIT $1
