@@ -19,6 +19,10 @@ package enum FuzzTarget: String, CaseIterable, Sendable {
     case command
     /// What a browser sends to the pairing page.
     case pairing
+    /// What an agent says.
+    case reply
+    /// Mentions in what people write.
+    case mentions
     /// What commands print of what stands in the database.
     case table
 
@@ -33,6 +37,8 @@ package enum FuzzTarget: String, CaseIterable, Sendable {
         case .listed: ListedFuzzing.run(bytes)
         case .command: CommandFuzzing.run(bytes)
         case .pairing: PairingFuzzing.run(bytes)
+        case .reply: ReplyFuzzing.run(bytes)
+        case .mentions: MentionsFuzzing.run(bytes)
         case .table: TableFuzzing.run(bytes)
         }
     }

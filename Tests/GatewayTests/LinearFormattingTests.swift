@@ -12,6 +12,11 @@ struct LinearFormattingTests {
     @Test("a reply, on its way to texts or cards")
     func replies() async {
         #expect(await LinearWork.complaints({ $0.text($1) }) { _ = MarkdownSigns.areIn($0) } == [])
+        let contents = await LinearWork.complaints({ $0.text($1) }) {
+            _ = ReplyFormat.contents(
+                $0, mentioning: AllowedMentions(askedForIn: $0), maxTextBytes: 1_000, maxCardBytes: 1_000)
+        }
+        #expect(contents == [])
         // Of many parts: below one part's size nothing is cut.
         #expect(await LinearWork.complaints({ $0.text($1) }) { _ = TextParts.split($0, maxBytes: 1_000) } == [])
         #expect(await LinearWork.complaints({ $0.text($1) }) { _ = TextParts.splitMarkdown($0, maxBytes: 1_000) } == [])

@@ -8,7 +8,10 @@ package enum ReplyFormat {
 
     /// Cards where the text has Markdown signs, else texts; as many as it needs.
     /// - Parameter allowed: whom it may mention.
-    package static func contents(_ text: String, mentioning allowed: AllowedMentions) -> [OutboundContent] {
+    package static func contents(
+        _ text: String, mentioning allowed: AllowedMentions, maxTextBytes: Int = maxTextBytes,
+        maxCardBytes: Int = maxCardBytes
+    ) -> [OutboundContent] {
         guard MarkdownSigns.areIn(text) else {
             // Converted before it is measured.
             return MessageText(text, mentioning: allowed).parts { TextParts.split($0, maxBytes: maxTextBytes) }

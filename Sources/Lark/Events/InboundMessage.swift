@@ -71,7 +71,7 @@ package struct Mention: Sendable, Equatable {
     /// Of one message; those beyond are as unknown keys. The platform's own limit is far lower.
     static let mostLookedAt = 1_000
 
-    init?(_ json: JSONValue) {
+    package init?(_ json: JSONValue) {
         guard let key = json["key"].word, !key.isEmpty else { return nil }
         self.key = key
         openID = json["id"]["open_id"].word

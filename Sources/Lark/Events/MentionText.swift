@@ -3,12 +3,12 @@
 /// Over bytes, in one pass, so that no name is taken for a key. At each `@` the longest key that stands there counts:
 /// `@_user_1` is a prefix of `@_user_10`. What follows a key is not looked at: a combining mark behind it belongs to
 /// what the person wrote, and changes no key.
-struct MentionText {
+package struct MentionText {
     private let keys: KeyTree
     private let mentions: [Mention]
     private let bot: BotIdentity
 
-    init(_ mentions: [Mention], _ bot: BotIdentity) {
+    package init(_ mentions: [Mention], _ bot: BotIdentity) {
         self.mentions = mentions
         self.bot = bot
         keys = KeyTree(mentions.map(\.key))
@@ -16,7 +16,7 @@ struct MentionText {
 
     /// - Parameter bound: a result of more bytes may be cut anywhere beyond them: a long name that is mentioned many
     ///   times must not take more memory than what is kept of it.
-    func resolve(_ text: String, bound: Int) -> String {
+    package func resolve(_ text: String, bound: Int) -> String {
         guard !mentions.isEmpty else { return text }
         let bytes = Array(text.utf8)
         var out: [UInt8] = []
