@@ -13,12 +13,14 @@ package struct PrivatePostgres: Sendable {
         case versionNotInstalled(version: Int, data: String, installed: [String])
         case versionUnreadable(file: String)
         case clusterGone(directory: String)
+        /// A folder that others own, or may enter.
+        case folder(path: String, problem: String, remedy: String)
         case failed(step: String, output: String)
 
         /// A person must change how the gateway is set up: trying again does not help.
         package var isSetUp: Bool {
             switch self {
-            case .runsAsRoot, .notInstalled, .versionNotInstalled, .versionUnreadable: true
+            case .runsAsRoot, .notInstalled, .versionNotInstalled, .versionUnreadable, .folder: true
             case .clusterGone, .failed: false
             }
         }
@@ -46,6 +48,8 @@ package struct PrivatePostgres: Sendable {
             case .clusterGone(let directory):
                 "there is no Postgres cluster in \(directory)/data any more: bring it back, or remove \(directory) to begin "
                     + "with an empty one"
+            case .folder(let path, let problem, let remedy):
+                "\(path) holds the gateway's secrets and messages, and \(problem): \(remedy)"
             case .failed(let step, let output):
                 "\(step) failed: \(output)"
             }
@@ -57,24 +61,27 @@ package struct PrivatePostgres: Sendable {
     /// For tests that run as root: the system user that the server runs as.
     private let runAs: String?
     private let settings: [String: String]
+    private let gatewayIsSuperuser: Bool
     var binaries = ServerBinaries()
 
-    package init(directory: String, runAs: String? = nil, settings: [String: String] = [:]) {
+    /// - Parameter gatewayIsSuperuser: for tests and benchmarks, which make databases and terminate backends.
+    package init(
+        directory: String, runAs: String? = nil, settings: [String: String] = [:], gatewayIsSuperuser: Bool = false
+    ) {
         self.directory = directory
         self.runAs = runAs
         self.settings = settings
+        self.gatewayIsSuperuser = gatewayIsSuperuser
     }
 
     package static let databaseName = "lark_gateway"
-    private static let role = "lark_gateway"
-
     private var data: String { directory + "/data" }
     private var hasCluster: Bool { FileManager.default.fileExists(atPath: data + "/PG_VERSION") }
     private var socket: String { directory + "/socket" }
 
     /// For libpq.
     package var url: String {
-        "host='\(socket)' port=5432 dbname=\(Self.databaseName) user=\(Self.role)"
+        "host='\(socket)' port=5432 dbname=\(Self.databaseName) user=\(ServerRoles.gateway)"
     }
 
     /// Of the running server, from the file that it keeps while it runs; also of one that was killed, whose file stays.
@@ -92,24 +99,37 @@ package struct PrivatePostgres: Sendable {
         guard geteuid() != 0 || runAs != nil else { throw Failure.runsAsRoot }
         let binaries = try await hasCluster ? matchingBinaries(deadline) : self.binaries.newest(deadline: deadline)
         try makeDirectories()
+        log.bound()
         if !hasCluster {
             // A log without a cluster is what a lost one leaves. An empty one in its place would hide the loss.
-            guard makesCluster, logSize == 0 else { throw Failure.clusterGone(directory: directory) }
+            guard makesCluster, !log.isUsed else { throw Failure.clusterGone(directory: directory) }
             // Initialised aside and moved into place, so that a crash in between leaves no half cluster.
             let draft = data + ".new"
             try? FileManager.default.removeItem(atPath: draft)
             try await run(
                 "initdb", binaries + "/initdb",
-                ["-D", draft, "-U", Self.role, "-E", "UTF8", "--locale=C.UTF-8", "--auth=trust"], deadline)
+                [
+                    "-D", draft, "-U", ServerRoles.admin, "-E", "UTF8", "--locale=C.UTF-8", "--auth-local=peer",
+                    "--auth-host=reject",
+                ], deadline)
             try FileManager.default.moveItem(atPath: draft, toPath: data)
         }
+        try PrivateFolder.check(data, owner: serverUser, .closed)
         try writeConfiguration()
         let isRunning = try await execute(binaries + "/pg_ctl", ["-D", data, "status"], deadline).status == 0
-        if !isRunning {
+        if isRunning {
+            try await run("reading the settings again", binaries + "/pg_ctl", ["-D", data, "-s", "reload"], deadline)
+        } else {
             try await startServer(binaries, deadline)
         }
-        try await makeDatabase(deadline)
+        try await ServerRoles(socket: socket, database: Self.databaseName, gatewayIsSuperuser: gatewayIsSuperuser)
+            .bringUpToDate(deadline: deadline)
         return isRunning
+    }
+
+    /// Cuts the server's log where it has grown too long; to be called now and then while the server runs.
+    package func boundLog() {
+        log.bound()
     }
 
     /// When the task is cancelled, pg_ctl goes on for up to 5 s: a server that is so new that it has no file yet would
@@ -119,7 +139,7 @@ package struct PrivatePostgres: Sendable {
         let starting = Task {
             try await run(
                 "starting Postgres", binaries + "/pg_ctl",
-                ["-D", data, "-l", log, "-w", "-t", "\(seconds)", "-s", "start"], deadline)
+                ["-D", data, "-l", log.path, "-w", "-t", "\(seconds)", "-s", "start"], deadline)
         }
         try await withTaskCancellationHandler {
             try await starting.value
@@ -154,70 +174,68 @@ package struct PrivatePostgres: Sendable {
             try FileManager.default.createDirectory(
                 atPath: path, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
         }
-        if geteuid() == 0, let runAs, let user = getpwnam(runAs) {
-            for path in [directory, socket] { chown(path, user.pointee.pw_uid, user.pointee.pw_gid) }
+        if geteuid() == 0, runAs != nil {
+            for path in [directory, socket] { chown(path, serverUser, gid_t.max) }
         }
+        for path in [directory, socket] { try PrivateFolder.check(path, owner: serverUser, .closed) }
     }
 
-    /// Replaced at every start: the file is ours.
+    private var serverUser: uid_t {
+        guard geteuid() == 0, let runAs, let user = getpwnam(runAs) else { return geteuid() }
+        return user.pointee.pw_uid
+    }
+
+    /// Replaced at every start: the files are ours.
     private func writeConfiguration() throws {
         var lines = [
             "listen_addresses = ''", "unix_socket_directories = '\(socket)'", "port = 5432", "max_connections = 100",
             "unix_socket_permissions = 0700", "timezone = 'UTC'", "log_line_prefix = '%m [%p] '",
-            // Statements are never logged with an error: they hold message bodies.
-            "log_min_error_statement = panic", "log_error_verbosity = terse",
+            // Statements are never logged with an error, nor parameters with anything: they hold message bodies.
+            "log_min_error_statement = panic", "log_error_verbosity = terse", "log_parameter_max_length = 0",
+            "log_parameter_max_length_on_error = 0",
+            // It would need memory that is writable and executable (MemoryDenyWriteExecute= of systemd).
+            "jit = off",
         ]
         lines += settings.sorted { $0.key < $1.key }.map { "\($0.key) = '\($0.value)'" }
-        let path = data + "/postgresql.auto.conf"
-        let text = "# Written by lark-gateway at every start.\n" + lines.joined(separator: "\n") + "\n"
-        // Not atomically: the file keeps its owner.
-        try Data(text.utf8).write(to: URL(fileURLWithPath: path))
+        try write(lines, to: "postgresql.auto.conf")
+        // By the socket, who is the server's user or root, as one of our roles; nobody else, nobody by network, and no
+        // copy of the data.
+        try write(
+            [
+                "local replication all reject", "local all all peer map=lark_gateway", "host all all all reject",
+                "host replication all all reject",
+            ], to: "pg_hba.conf")
+        let name = getpwuid(serverUser).map { String(cString: $0.pointee.pw_name) } ?? ""
+        try write(
+            Set([name, "root"]).sorted().flatMap { user in
+                ServerRoles.all.map { "lark_gateway \"\(user)\" \($0)" }
+            }, to: "pg_ident.conf")
     }
 
-    private func makeDatabase(_ deadline: Deadline) async throws {
-        let server = "host='\(socket)' port=5432 dbname=postgres user=\(Self.role)"
-        let connection = try await Connection.connect(
-            to: server, applicationName: "lark-gateway start", deadline: deadline)
-        let find = Statement(
-            name: "find_database", sql: "SELECT 1 AS found FROM pg_database WHERE datname = $1", isPrepared: false)
-        do {
-            if try await connection.query(find, [.text(Self.databaseName)], deadline: deadline).isEmpty {
-                let create = Statement(
-                    name: "create_database", sql: "CREATE DATABASE \(Self.databaseName)", isPrepared: false)
-                try await connection.query(create, deadline: deadline)
-            }
-            await connection.close()
-        } catch {
-            await connection.close()
-            throw error
-        }
+    /// Not atomically: the file keeps its owner. So not at all where nothing changes: a full disk must not empty it.
+    private func write(_ lines: [String], to file: String) throws {
+        let path = URL(fileURLWithPath: data + "/" + file)
+        let text = Data(("# Written by lark-gateway at every start.\n" + lines.joined(separator: "\n") + "\n").utf8)
+        guard (try? Data(contentsOf: path)) != text else { return }
+        try text.write(to: path)
     }
 
     private func run(_ step: String, _ program: String, _ arguments: [String], _ deadline: Deadline) async throws {
-        let before = logSize
+        let before = log.size
         let result = try await execute(program, arguments, deadline)
         guard result.status == 0 else {
-            let output = String(decoding: result.errorOutput, as: UTF8.self) + newLog(since: before)
+            let output = String(decoding: result.errorOutput, as: UTF8.self) + log.text(since: before)
             throw Failure.failed(step: step, output: output.replacingOccurrences(of: "\n", with: " "))
         }
     }
 
-    private var log: String { directory + "/postgres.log" }
+    private var log: ServerLog { ServerLog(path: directory + "/postgres.log") }
 
-    private var logSize: Int {
-        var status = stat()
-        return stat(log, &status) == 0 ? Int(status.st_size) : 0
-    }
-
-    /// What the server wrote of itself, at most the last 1,000 bytes. Errors of statements are left out: they can quote
-    /// a message's text.
-    private func newLog(since size: Int) -> String {
-        guard let file = FileHandle(forReadingAtPath: log) else { return "" }
-        defer { try? file.close() }
-        try? file.seek(toOffset: UInt64(max(size, logSize - 1000)))
-        let text = String(decoding: (try? file.readToEnd()) ?? Data(), as: UTF8.self)
-        return text.split(separator: "\n").filter { !$0.hasPrefix("\t") && !$0.contains("ERROR:") }
-            .joined(separator: "\n")
+    /// What the server's programs get of ours: no secret that a variable holds, and no socket of systemd's. Postgres's
+    /// processes can be read by others of our user.
+    static let environment = ProcessInfo.processInfo.environment.filter { name, _ in
+        ["PATH", "HOME", "USER", "LOGNAME", "TMPDIR", "LANG", "TZ", "LD_LIBRARY_PATH"].contains(name)
+            || name.hasPrefix("LC_")
     }
 
     private func execute(
@@ -230,6 +248,7 @@ package struct PrivatePostgres: Sendable {
         // pg_ctl hands its output to the server that it starts.
         let isStart = arguments.last == "start"
         return try await ChildProcess.run(
-            command[0], Array(command.dropFirst()), collectsOutput: !isStart, deadline: deadline)
+            command[0], Array(command.dropFirst()), environment: Self.environment, collectsOutput: !isStart,
+            deadline: deadline)
     }
 }

@@ -73,7 +73,8 @@ struct ServerBinaries: Sendable {
         containment.outputLimit = 200
         do {
             result = try await ChildProcess.run(
-                folder + "/pg_ctl", ["--version"], containment: containment, deadline: deadline)
+                folder + "/pg_ctl", ["--version"], environment: PrivatePostgres.environment, containment: containment,
+                deadline: deadline)
         } catch is SpawnError {
             return nil
         }

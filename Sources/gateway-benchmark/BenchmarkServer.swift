@@ -22,7 +22,8 @@ final class BenchmarkServer: Sendable {
         let settings = ["fsync": "on", "max_connections": "200", "shared_buffers": "512MB", "max_wal_size": "8GB"]
         // As root the server needs another user; the system user that Debian's package makes.
         let server = PrivatePostgres(
-            directory: folder + "/postgres", runAs: geteuid() == 0 ? "postgres" : nil, settings: settings)
+            directory: folder + "/postgres", runAs: geteuid() == 0 ? "postgres" : nil, settings: settings,
+            gatewayIsSuperuser: true)
         do {
             try await server.start(deadline: .after(.seconds(120)))
         } catch {

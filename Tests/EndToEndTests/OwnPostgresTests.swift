@@ -22,11 +22,11 @@ struct OwnPostgresTests {
 
         var data: String { state + "/postgres/data" }
 
-        func run(metrics port: Int = 0, extra: String = "") throws -> Daemon {
+        func run(metrics port: Int = 0, extra: String = "", environment: [String: String] = [:]) throws -> Daemon {
             let keys = ", \"state_directory\": \"\(state)\"" + extra
             let text = stage.configuration(database: false, extra: keys)
                 .replacingOccurrences(of: "127.0.0.1:0", with: "127.0.0.1:\(port)")
-            return try Daemon.run(text, user: user)
+            return try Daemon(["run", "--config", try Daemon.file(text)], user: user, environment: environment)
         }
 
         /// Runs another command on the same configuration.
@@ -109,6 +109,47 @@ struct OwnPostgresTests {
         let (status, output) = try await place.command("migrate")
         #expect(status == 78 && output.contains("postgresql-99"))
         #expect(try FileManager.default.subpathsOfDirectory(atPath: place.data) == ["PG_VERSION"])
+        await place.stage.end()
+    }
+
+    @Test(
+        "S20: its processes get none of the daemon's secrets, nor systemd's socket, and its log is bounded while it runs"
+    )
+    func environment() async throws {
+        let place = try await Place()
+        let daemon = try place.run(environment: ["APP_SECRET": "s3cr3t", "NOTIFY_SOCKET": "/run/none", "LC_TIME": "C"])
+        #expect(try await daemon.logs("connection.opened"), "\(daemon.output)")
+        let postmaster = try #require(place.postmaster)
+        let text = try String(contentsOfFile: "/proc/\(postmaster)/environ", encoding: .utf8)
+        #expect(text.contains("LC_TIME=C") && !text.contains("s3cr3t") && !text.contains("NOTIFY_SOCKET"), "\(text)")
+        let log = place.state + "/postgres/postgres.log"
+        let file = try #require(FileHandle(forWritingAtPath: log))
+        try file.seekToEnd()
+        try file.write(contentsOf: Data(repeating: 0x61, count: 9 << 20))
+        let isCut = try await eventually(within: .seconds(30)) {
+            (try FileManager.default.attributesOfItem(atPath: log)[.size] as? Int ?? .max) < 1 << 20
+        }
+        #expect(isCut)
+        #expect(await daemon.stop() == 0)
+        await place.stage.end()
+    }
+
+    @Test(
+        "S20: a state directory that others may change, or a folder in it that others may enter, ends the start with 78"
+    )
+    func openFolders() async throws {
+        let place = try await Place()
+        chmod(place.state, 0o775)
+        let first = try place.run()
+        #expect(await first.ended() == 78)
+        #expect(first.output.contains("others may change it (its mode is 775): chmod go-w \(place.state)"))
+        chmod(place.state, 0o755)
+        #expect(try await place.start().stop() == 0)
+        chmod(place.state + "/postgres", 0o711)
+        let second = try place.run()
+        #expect(await second.ended() == 78)
+        #expect(second.output.contains("others may enter it (its mode is 711): chmod 700 \(place.state)/postgres"))
+        #expect(!place.isPostgresRunning)
         await place.stage.end()
     }
 

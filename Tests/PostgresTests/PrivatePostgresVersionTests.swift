@@ -15,6 +15,7 @@ struct PrivatePostgresVersionTests {
     init() throws {
         root = try TemporaryFolder.make("versions")
         directory = try TemporaryFolder.make("cluster")
+        chmod(directory, 0o700)
     }
 
     private var runAs: String? { geteuid() == 0 ? "postgres" : nil }

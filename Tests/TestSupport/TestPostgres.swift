@@ -20,11 +20,11 @@ package enum TestPostgres {
 
     /// A server of its own, for tests that stop it.
     package static func makeServer(settings: [String: String] = ["fsync": "off"]) async throws -> PrivatePostgres {
-        let directory = try TemporaryFolder.make("postgres")
+        let directory = try TemporaryFolder.make("postgres") + "/own"
         // As root the server needs another user; the system user that Debian's package makes.
         let server = PrivatePostgres(
             directory: directory, runAs: geteuid() == 0 ? "postgres" : nil,
-            settings: settings.merging(["max_connections": "400"]) { mine, _ in mine })
+            settings: settings.merging(["max_connections": "400"]) { mine, _ in mine }, gatewayIsSuperuser: true)
         ExitCleanup.addServer(directory)
         try await server.start(deadline: .after(.seconds(60)))
         return server
@@ -37,12 +37,13 @@ package enum TestPostgres {
         let deadline = Deadline.after(.seconds(60))
         try await server.stop(deadline: deadline)
         let directory = try TemporaryFolder.make("primary")
+        chmod(directory, 0o700)
         try await tool("/bin/cp", "-a", server.directory + "/data", directory + "/data")
         try Data().write(to: URL(fileURLWithPath: server.directory + "/data/standby.signal"))
         try await server.start(deadline: deadline)
         let primary = PrivatePostgres(
             directory: directory, runAs: geteuid() == 0 ? "postgres" : nil,
-            settings: ["fsync": "off", "max_connections": "400"])
+            settings: ["fsync": "off", "max_connections": "400"], gatewayIsSuperuser: true)
         ExitCleanup.addServer(directory)
         try await primary.start(deadline: deadline)
         return primary
@@ -140,7 +141,7 @@ package enum ExitCleanup {
         state.withLock { $0.processes.removeAll { $0 == pid } }
     }
 
-    static func addServer(_ directory: String) {
+    package static func addServer(_ directory: String) {
         register { $0.servers.append(directory) }
     }
 

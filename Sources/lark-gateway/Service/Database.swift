@@ -21,6 +21,7 @@ enum Database {
         let server = try privateServer(configuration)
         // Before the lock's file is made: root's would be closed to the service's user.
         guard geteuid() != 0 else { throw PrivatePostgres.Failure.runsAsRoot }
+        try PrivateFolder.check(try stateDirectory(configuration), .readable)
         return try await StateDirectoryLock.withLock(on: try stateDirectory(configuration)) { try await body(server) }
     }
 

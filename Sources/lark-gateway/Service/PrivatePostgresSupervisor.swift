@@ -10,6 +10,7 @@ import Postgres
 struct PrivatePostgresSupervisor: Sendable {
     private static let startPatience = Duration.seconds(120)
     private static let stopPatience = Duration.seconds(30)
+    private static let boundLogEvery = Duration.seconds(10)
 
     let server: PrivatePostgres
     let logger: Logger
@@ -65,6 +66,13 @@ struct PrivatePostgresSupervisor: Sendable {
             await stop.wait()
             keeping.cancel()
         }
+        let bounding = Task {
+            while !Task.isCancelled {
+                server.boundLog()
+                await Alarm.wait(until: .after(Self.boundLogEvery))
+            }
+        }
+        defer { bounding.cancel() }
         let result: Result<Bool, any Error>
         do {
             result = .success(try await body())
