@@ -151,11 +151,76 @@ struct DispatcherTests {
         #expect(bench.fenced.all == [Self.lease])
     }
 
+    @Test("what a chat and an app may have waiting is a share: others find room while one floods")
+    func shares() throws {
+        func row(_ app: Int64, _ chat: String, text: String = "") -> IngestRow {
+            IngestRow(
+                lease: Lease(installation: InstallationID(rawValue: app), generation: 1),
+                message: Fixture.message("om", text, chat: chat))
+        }
+        var shares = WaitingShares(count: 1_200, bytes: 64 << 20)
+        /// - Returns: how many it took, and what was too much then.
+        func flood(_ row: IngestRow) -> (Int, WaitingShares.Bound?) {
+            var taken = 0
+            while taken < 10_000 {
+                if let bound = shares.refusal(of: row) { return (taken, bound) }
+                shares.add(row)
+                taken += 1
+            }
+            return (taken, nil)
+        }
+        // A chat alone a quarter; the chats of an app together half.
+        #expect(flood(row(1, "oc_flood")) == (300, .chat))
+        for chat in 0..<20 { _ = flood(row(1, "oc_\(chat)")) }
+        #expect(shares.count == 600 && shares.refusal(of: row(1, "oc_flood")) == .app)
+        #expect(shares.refusal(of: row(2, "oc_flood")) == nil, "a chat of that name of another app is another one")
+        for app in Int64(2)...100 { #expect(flood(row(app, "oc_1")).0 > 0 || shares.count == 1_200) }
+        #expect(shares.count <= 1_200)
+        // What is stored makes room again.
+        for _ in 0..<300 { shares.remove(row(1, "oc_flood")) }
+        #expect(shares.refusal(of: row(101, "oc_1")) == nil)
+
+        // By bytes too.
+        var large = WaitingShares(count: 20_000, bytes: 64 << 20)
+        let text = String(repeating: "x", count: 1 << 20)
+        var taken = 0
+        while large.refusal(of: row(1, "oc_1", text: text)) == nil, taken < 64 {
+            large.add(row(1, "oc_1", text: text))
+            taken += 1
+        }
+        #expect(taken == 15 || taken == 16)
+        #expect(large.refusal(of: row(2, "oc_1", text: text)) == nil)
+    }
+
+    @Test("S27: while one chat floods, messages of another chat and of another app are stored")
+    func flood() async throws {
+        let release = AsyncEvent()
+        var limits = Dispatcher.Limits()
+        limits.maxWaiting = 100
+        let began = Doorbell()
+        let bench = Bench(limits: limits) { rows, _, _ in
+            began.ring()
+            await release.wait()
+            return Self.stored(rows)
+        }
+        await bench.receive("om_0", chat: "oc_flood")
+        await began.wait(atMost: .seconds(20))
+        for number in 1...200 { await bench.receive("om_\(number)", chat: "oc_flood") }
+        await bench.receive("om_other", chat: "oc_other")
+        #expect(bench.acks.all.count == 175 && !bench.acks.all.contains("om_other 500"))
+        let event = try #require(bench.log.events(named: "ingest.overloaded").first)
+        #expect(event["bound"] == .text("chat") && event["chat_id"] == .text("oc_flood"))
+        release.set()
+        await bench.dispatcher.drain()
+        #expect(bench.acks.all.contains("om_other 200"))
+    }
+
     @Test("what waits is bounded by count and by bytes; beyond it acks are 500, said once")
     func overload() async throws {
         let release = AsyncEvent()
         var limits = Dispatcher.Limits()
-        limits.maxWaiting = 3
+        // A quarter of it for one chat.
+        limits.maxWaiting = 12
         limits.maxWaitingBytes = 100_000
         let began = Doorbell()
         let bench = Bench(limits: limits) { rows, _, _ in

@@ -42,12 +42,17 @@ struct SendRatesTests {
                 let app = Int64.random(in: 1...2, using: &random)
                 let chat = "oc_\(Int.random(in: 1...3, using: &random))"
                 let installation = InstallationID(rawValue: app)
-                if let next = rates.take(for: installation, to: chat, now) {
+                let purpose: SendRates.Purpose = random.happens(oneIn: 2) ? .reply : .notice
+                switch rates.take(for: installation, to: chat, as: purpose, now) {
+                case .taken: break
+                case .wait(let next), .shareIsUsed(let next):
                     #expect(next > now)
                     // What a sender does.
                     guard random.happens(oneIn: 4) else { continue }
                     now = next
-                    #expect(rates.take(for: installation, to: chat, now) == nil, "seed \(seed): it waited as told")
+                    #expect(
+                        rates.take(for: installation, to: chat, as: purpose, now) == .taken,
+                        "seed \(seed): it waited as told")
                 }
                 sent.append(Sent(app: app, chat: chat, at: start.duration(to: now)))
             }
@@ -63,6 +68,37 @@ struct SendRatesTests {
         }
     }
 
+    @Test("S27: four chats of /help, as fast as they may, leave room for everybody's replies at any time")
+    func noticesLeaveRoom() {
+        var rates = SendRates(SendLimits())
+        let app = InstallationID(rawValue: 1)
+        let start = ContinuousClock.now
+        var notices: [Duration] = []
+        for tick in 0..<1_800 {
+            let now = start + .milliseconds(100 * tick)
+            for chat in 0..<4 where rates.take(for: app, to: "oc_\(chat)", as: .notice, now) == .taken {
+                notices.append(start.duration(to: now))
+            }
+            // Two people are answered each second.
+            guard tick % 5 == 0 else { continue }
+            #expect(rates.take(for: app, to: "oc_calm_\(tick)", now) == .taken, "after \(tick / 10) s")
+        }
+        #expect(most(notices, in: .seconds(60)) == 750, "three quarters of the app's minute")
+        #expect(notices.count >= 2_250, "and that in each of the minutes")
+    }
+
+    @Test("what is over the share of notices is held back, and no place waits for it; a reply goes out")
+    func noticesHeldBack() async throws {
+        var limits = SendLimits()
+        limits.perAppAndMinute = 4
+        let pacer = SendPacer(limits)
+        let app = InstallationID(rawValue: 1)
+        for chat in 0..<3 { try await pacer.pace(app, to: "oc_\(chat)", as: .notice) }
+        await #expect(throws: SendPacer.HeldBack.self) { try await pacer.pace(app, to: "oc_3", as: .notice) }
+        #expect(pacer.held().installations.isEmpty, "replies of the app are still taken from the outbox")
+        try await pacer.pace(app, to: "oc_4", as: .reply)
+    }
+
     @Test("an app that the platform holds back sends nothing until then; others go on")
     func held() {
         var rates = SendRates(SendLimits())
@@ -70,12 +106,12 @@ struct SendRatesTests {
         let now = ContinuousClock.now
         rates.hold(one, until: now + .seconds(7))
         rates.hold(one, until: now + .seconds(2))
-        #expect(rates.take(for: one, to: "oc_1", now) == now + .seconds(7))
-        #expect(rates.take(for: two, to: "oc_1", now) == nil)
+        #expect(rates.take(for: one, to: "oc_1", now) == .wait(until: now + .seconds(7)))
+        #expect(rates.take(for: two, to: "oc_1", now) == .taken)
         #expect(rates.held(now).installations == [one])
         #expect(rates.held(now).until == now + .seconds(7))
         #expect(rates.held(now + .seconds(7)).installations.isEmpty)
-        #expect(rates.take(for: one, to: "oc_1", now + .seconds(7)) == nil)
+        #expect(rates.take(for: one, to: "oc_1", now + .seconds(7)) == .taken)
     }
 
     @Test("what would wait for longer than a few seconds comes again instead of holding others up")

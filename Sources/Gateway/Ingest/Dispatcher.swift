@@ -15,7 +15,7 @@ package actor Dispatcher {
 
     package struct Limits: Sendable {
         package var lanes = 4
-        /// What may wait, over all lanes; beyond it acks are 500.
+        /// What may wait, over all lanes; beyond it, and beyond the shares of an app and a chat, acks are 500.
         package var maxWaiting = 20_000
         package var maxWaitingBytes = 64 << 20
         /// The platform gives us 3 s.
@@ -33,6 +33,8 @@ package actor Dispatcher {
     private let logger: Logger
     private let metrics: Metrics
     private var lanes: [DispatcherLane]
+    /// What the lanes hold.
+    private var shares: WaitingShares
     private var isOverloaded = false
     /// Messages acked 500 since the database failed.
     private var failures = 0
@@ -54,6 +56,7 @@ package actor Dispatcher {
         self.logger = logger
         self.metrics = metrics
         lanes = Array(repeating: DispatcherLane(), count: max(1, limits.lanes))
+        shares = WaitingShares(count: limits.maxWaiting, bytes: limits.maxWaitingBytes)
     }
 
     /// Puts a message behind those of its chat that came before; returns at once.
@@ -63,11 +66,11 @@ package actor Dispatcher {
     ) async {
         let row = IngestRow(lease: lease, message: message, receiptBytes: receiptBytes)
         logger.logDebug(.messageReceived(row))
-        let waiting = lanes.reduce(0) { $0 + $1.count }
-        let bytes = lanes.reduce(0) { $0 + $1.bytes }
-        guard waiting < limits.maxWaiting, bytes + row.cost <= limits.maxWaitingBytes else {
+        if let bound = shares.refusal(of: row) {
             // Once per overload, not once per message.
-            if !isOverloaded { logger.log(.ingestOverloaded(waiting: waiting, bytes: bytes)) }
+            if !isOverloaded {
+                logger.log(.ingestOverloaded(row, bound, waiting: shares.count, bytes: shares.bytes))
+            }
             isOverloaded = true
             metrics.add(to: .ingestFailures)
             metrics.add(to: .acks, "500")
@@ -75,7 +78,8 @@ package actor Dispatcher {
         }
         let index = Self.lane(of: message, under: lease, count: lanes.count)
         lanes[index].append(DispatcherLane.Item(row: row, acknowledge: acknowledge))
-        metrics.set(.ingestWaiting, to: waiting + 1)
+        shares.add(row)
+        metrics.set(.ingestWaiting, to: shares.count)
         guard !lanes[index].isRunning else { return }
         lanes[index].isRunning = true
         Task { await self.run(index) }
@@ -102,6 +106,7 @@ package actor Dispatcher {
     private func run(_ index: Int) async {
         while lanes[index].count > 0 {
             let batch = lanes[index].takeBatch()
+            for item in batch { shares.remove(item.row) }
             let began = ContinuousClock.now
             let outcomes = await decide(batch.map(\.row), deadline: .after(limits.statementTimeout))
             await settle(batch, outcomes, took: began.duration(to: .now))
@@ -110,10 +115,9 @@ package actor Dispatcher {
             drains.removeAll { isSettled($0.arrived) }
         }
         lanes[index].isRunning = false
-        let waiting = lanes.reduce(0) { $0 + $1.count }
-        metrics.set(.ingestWaiting, to: waiting)
-        // Well below the bound, so that an overload that goes on is not said again and again.
-        if waiting < limits.maxWaiting / 2 { isOverloaded = false }
+        metrics.set(.ingestWaiting, to: shares.count)
+        // Well below every bound, so that an overload that goes on is not said again and again.
+        if shares.count <= limits.maxWaiting / 8 { isOverloaded = false }
     }
 
     private func settle(_ batch: [DispatcherLane.Item], _ outcomes: [Decision], took: Duration) async {

@@ -1,6 +1,6 @@
 import Store
 
-/// What waits to be stored in one lane, in the order of arrival, with a bound by count and by bytes.
+/// What waits to be stored in one lane, in the order of arrival. `WaitingShares` bounds it.
 struct DispatcherLane {
     struct Item: Sendable {
         let row: IngestRow
@@ -12,7 +12,6 @@ struct DispatcherLane {
     static let maxBatchBytes = 4 << 20
 
     private var items: [Item] = []
-    private(set) var bytes = 0
     var isRunning = false
     /// How many ever came, and of how many the fate is settled.
     private(set) var arrived = 0
@@ -23,7 +22,6 @@ struct DispatcherLane {
     mutating func append(_ item: Item) {
         items.append(item)
         arrived += 1
-        bytes += item.row.cost
     }
 
     /// What goes out together in the next statement: everything that waits, within the bounds, and at least one.
@@ -36,7 +34,6 @@ struct DispatcherLane {
             taken += 1
         }
         defer { items.removeFirst(taken) }
-        bytes -= size
         return Array(items.prefix(taken))
     }
 }

@@ -41,7 +41,7 @@ struct Messenger: Sendable {
         } catch let error as CancellationError {
             throw error
         } catch let error as SendPacer.HeldBack {
-            return .retry(in: error.wait, error: "\(error)")
+            return .returned(for: error.wait, reason: "\(error)")
         } catch let error as UnreadablePayload {
             return .dead(error: "\(error)", told: "\(error)")
         } catch let error as OpenAPIError {
@@ -62,7 +62,7 @@ struct Messenger: Sendable {
     ) async throws -> String {
         func send(_ content: OutboundContent, to receiver: OpenAPIClient.Receiver) async throws -> String {
             let installation = row.lease.installation
-            try await pacer.pace(installation, to: row.pacedChat)
+            try await pacer.pace(installation, to: row.pacedChat, as: row.purpose)
             let began = ContinuousClock.now
             do {
                 let id = try await app.send(content, to: receiver, uuid: uuid)
@@ -211,6 +211,9 @@ struct UnreadablePayload: Error, CustomStringConvertible {
 extension OutboxRow {
     /// As in `gateway.outbox.kind`.
     enum Kind: String, CaseIterable { case reply, notice, prompt }
+
+    /// Whose share of the app's rate it counts for.
+    var purpose: SendRates.Purpose { kind == Kind.reply.rawValue ? .reply : .notice }
 
     /// The chat or person whose rate it counts for.
     var pacedChat: String {

@@ -8,7 +8,9 @@ final class SendPacer: Sendable {
     struct HeldBack: Error, CustomStringConvertible {
         let wait: Duration
 
-        var description: String { "held back by the rate limits of the app or the chat, or until the platform answers" }
+        var description: String {
+            "held back by the rate limits of the app or the chat, for replies to others, or until the platform answers"
+        }
     }
 
     private struct State {
@@ -19,6 +21,8 @@ final class SendPacer: Sendable {
     private let state: Mutex<State>
 
     private static let patience: Duration = .seconds(5)
+    /// Of what is over the share of its purpose.
+    private static let shortestHold: Duration = .seconds(1)
 
     init(_ limits: SendLimits) {
         state = Mutex(State(rates: SendRates(limits)))
@@ -26,21 +30,31 @@ final class SendPacer: Sendable {
 
     /// Returns when a message may be sent, which it is then.
     /// - Throws: `HeldBack`, `CancellationError`.
-    func pace(_ installation: InstallationID, to chat: String) async throws {
+    func pace(
+        _ installation: InstallationID, to chat: String, as purpose: SendRates.Purpose = .reply
+    ) async throws {
         let began = ContinuousClock.now
-        while let next = take(installation, chat, .now) {
-            guard began.duration(to: next) <= Self.patience else {
-                throw HeldBack(wait: ContinuousClock.now.duration(to: next))
+        while true {
+            switch take(installation, chat, purpose, .now) {
+            case .taken: return
+            case .wait(let next):
+                guard began.duration(to: next) <= Self.patience else {
+                    throw HeldBack(wait: ContinuousClock.now.duration(to: next))
+                }
+                try await Task.sleep(until: next, clock: .continuous)
+            case .shareIsUsed(let next):
+                // At once: who waits here keeps one of the places that replies need.
+                throw HeldBack(wait: max(Self.shortestHold, ContinuousClock.now.duration(to: next)))
             }
-            try await Task.sleep(until: next, clock: .continuous)
         }
     }
 
     private func take(
-        _ installation: InstallationID, _ chat: String, _ now: ContinuousClock.Instant
-    ) -> ContinuousClock.Instant? {
+        _ installation: InstallationID, _ chat: String, _ purpose: SendRates.Purpose, _ now: ContinuousClock.Instant
+    ) -> SendRates.Answer {
         state.withLock { state in
-            state.silent.heldUntil(installation, now) ?? state.rates.take(for: installation, to: chat, now)
+            if let until = state.silent.heldUntil(installation, now) { return .wait(until: until) }
+            return state.rates.take(for: installation, to: chat, as: purpose, now)
         }
     }
 

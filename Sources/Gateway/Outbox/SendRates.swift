@@ -13,10 +13,26 @@ package struct SendLimits: Sendable, Equatable {
 }
 
 /// What was sent lately, and so what may be sent now. Pure: time comes from outside.
+///
+/// Whoever writes `/help` again and again makes the app answer as often. So notices (answers of commands, prompts, and
+/// what else the gateway says by itself) get three quarters of the app's rate at the most: the rest is for replies.
 struct SendRates: Sendable {
+    enum Purpose: Sendable { case reply, notice }
+
+    enum Answer: Sendable, Equatable {
+        /// The right is taken.
+        case taken
+        /// Ask again then.
+        case wait(until: ContinuousClock.Instant)
+        /// The share of notices is used up until then; replies may still be sent.
+        case shareIsUsed(until: ContinuousClock.Instant)
+    }
+
     private struct App {
         var second: SlidingWindow
         var minute: SlidingWindow
+        var noticeSecond: SlidingWindow
+        var noticeMinute: SlidingWindow
         /// The platform told it to wait.
         var heldUntil: ContinuousClock.Instant?
 
@@ -39,22 +55,30 @@ struct SendRates: Sendable {
     }
 
     /// Takes the right to send one message now.
-    /// - Returns: nil when it is taken, else when to ask again.
     mutating func take(
-        for installation: InstallationID, to chat: String, _ now: ContinuousClock.Instant
-    ) -> ContinuousClock.Instant? {
+        for installation: InstallationID, to chat: String, as purpose: Purpose = .reply,
+        _ now: ContinuousClock.Instant
+    ) -> Answer {
         var app = apps[installation] ?? makeApp()
         var window = chats[chat] ?? SlidingWindow(limit: limits.perChatAndSecond, per: .seconds(1))
         let next = max(app.next(now), window.next(now))
-        guard next <= now else { return next }
+        if purpose == .notice {
+            let share = max(app.noticeSecond.next(now), app.noticeMinute.next(now))
+            guard share <= now else { return .shareIsUsed(until: max(share, next)) }
+        }
+        guard next <= now else { return .wait(until: next) }
         app.second.record(now)
         app.minute.record(now)
+        if purpose == .notice {
+            app.noticeSecond.record(now)
+            app.noticeMinute.record(now)
+        }
         window.record(now)
         if apps.count >= Self.most { apps = apps.filter { !$0.value.isIdle(now) } }
         apps[installation] = app
         if chats.count >= Self.most { chats = chats.filter { !$0.value.isIdle(now) } }
         chats[chat] = window
-        return nil
+        return .taken
     }
 
     /// The platform said that the app is too fast.
@@ -76,6 +100,10 @@ struct SendRates: Sendable {
     private func makeApp() -> App {
         App(
             second: SlidingWindow(limit: limits.perAppAndSecond, per: .seconds(1)),
-            minute: SlidingWindow(limit: limits.perAppAndMinute, per: .seconds(60)))
+            minute: SlidingWindow(limit: limits.perAppAndMinute, per: .seconds(60)),
+            noticeSecond: SlidingWindow(limit: Self.share(of: limits.perAppAndSecond), per: .seconds(1)),
+            noticeMinute: SlidingWindow(limit: Self.share(of: limits.perAppAndMinute), per: .seconds(60)))
     }
+
+    private static func share(of limit: Int) -> Int { max(1, limit * 3 / 4) }
 }

@@ -35,11 +35,14 @@ extension LogEvent {
         Self(.info, "ingest.recovered", [("failures", .count(failures))])
     }
 
-    static func ingestOverloaded(waiting: Int, bytes: Int) -> Self {
+    /// - Parameter bound: whose share the message is too much for.
+    static func ingestOverloaded(_ row: IngestRow, _ bound: WaitingShares.Bound, waiting: Int, bytes: Int) -> Self {
         Self(
             .warning, "ingest.overloaded",
             [
-                ("waiting", .count(waiting)), ("bytes", .count(bytes)),
+                ("waiting", .count(waiting)), ("bytes", .count(bytes)), ("bound", .text(bound.rawValue)),
+                ("app_id", bound == .all ? nil : .text(row.message.appID)),
+                ("chat_id", bound == .chat ? .text(row.message.chatID) : nil),
                 ("hint", .text("acked 500 until Postgres catches up")),
             ])
     }
