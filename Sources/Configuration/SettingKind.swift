@@ -168,14 +168,6 @@ extension SettingKind where Value == Int {
     }
 }
 
-extension SettingKind where Value == Bool {
-    static var flag: Self {
-        Self(
-            "`true`, `false`", schema: [("type", "boolean")], read: { node, _ in try node.flag() },
-            show: { .boolean($0) })
-    }
-}
-
 extension SettingKind where Value: RawRepresentable & CaseIterable, Value.RawValue == String {
     static var choice: Self {
         let words = Value.allCases.map { OrderedJSON.string($0.rawValue) }

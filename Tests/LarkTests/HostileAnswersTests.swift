@@ -73,7 +73,7 @@ struct HostileAnswersTests {
         let server = try Self.answering(token, #"{"code":0,"data":{"message_id":"om_1"}}"#)
         let client = try Self.client(server)
         for uuid in ["u1", "u2"] {
-            #expect(try await client.send(.text(MessageText("hi")), to: .chat("oc_1"), uuid: uuid) == "om_1")
+            #expect(try await client.send(.text(MessageText("hi", mentioning: .nobody)), to: .chat("oc_1"), uuid: uuid) == "om_1")
         }
     }
 

@@ -155,7 +155,7 @@ struct OpenAPITests {
             let error = await #expect(throws: OpenAPIError.self) { try await client.checkCredentials() }
             #expect(error?.message == "the token of the answer has characters that may not stand in a header")
             await #expect(throws: OpenAPIError.self) {
-                try await client.send(.text(MessageText("x")), to: .chat("oc"), uuid: "u")
+                try await client.send(.text(MessageText("x", mentioning: .nobody)), to: .chat("oc"), uuid: "u")
             }
             #expect(heads.all.allSatisfy { $0.hasPrefix("POST /open-apis/auth/") })
         }
@@ -174,10 +174,10 @@ struct OpenAPITests {
         try await withPlatform(answers: answers) { client, heads in
             _ = try await client.botIdentity()
             for call in [
-                { _ = try await client.send(.text(MessageText("x")), to: .message(id, inThread: false), uuid: "u") },
+                { _ = try await client.send(.text(MessageText("x", mentioning: .nobody)), to: .message(id, inThread: false), uuid: "u") },
                 { _ = try await client.addReaction("Typing", to: id) },
                 { try await client.removeReaction(id, from: "om_1") },
-                { try await client.update(id, to: .markdownCard(CardMarkdown("x"))) },
+                { try await client.update(id, to: .markdownCard(CardMarkdown("x", mentioning: .nobody))) },
             ] as [() async throws -> Void] {
                 let error = await #expect(throws: OpenAPIError.self) { try await call() }
                 #expect(error?.remedy == .giveUp && error?.isUnanswered == false)

@@ -18,7 +18,7 @@ struct OutboundContentTests {
     private static func contents(_ text: String) -> [(content: OutboundContent, keys: [String])] {
         let head = ["body", "header", "schema"]
         return [
-            (.text(MessageText(text)), ["text"]), (.markdownCard(CardMarkdown(text)), ["body", "schema"]),
+            (.text(MessageText(text, mentioning: .nobody)), ["text"]), (.markdownCard(CardMarkdown(text, mentioning: .nobody)), ["body", "schema"]),
             (.headedCard(title: text, color: .grey, text: text), head),
             (.linkCard(title: text, color: .blue, text: text, button: text, url: text), head),
         ]
@@ -65,7 +65,7 @@ struct OutboundContentTests {
             domain: try #require(URL(string: await simulator.url)), appID: app.id, appSecret: app.secret,
             http: HTTPExchange(timeout: .seconds(20)))
         let text = #"","receive_id":"oc_boss","uuid":"x","msg_type":"interactive","content":""#
-        _ = try await client.send(.text(MessageText(text)), to: .chat("oc_1"), uuid: "u1")
+        _ = try await client.send(.text(MessageText(text, mentioning: .nobody)), to: .chat("oc_1"), uuid: "u1")
         let sent = try #require(await simulator.sentMessages.first)
         #expect((sent.receiver, sent.uuid, sent.type) == ("oc_1", "u1", "text"))
         #expect(JSONValue(parsing: sent.content)?["text"].string == text)
