@@ -3,8 +3,8 @@ import AsyncRuntime
 /// The roles of a private server. The one that the gateway and its workers use owns the database, and is no superuser:
 /// it can neither read files nor run programs. What only a superuser may do is done here, at each start.
 ///
-/// Up to version 0.1 the gateway's role was the superuser that initdb makes. Such a cluster is brought to the same roles.
-/// Every step can be repeated, so a start that is killed in between is finished by the next one.
+/// In versions before, the gateway's role was the superuser that initdb makes. Such a cluster is brought to the same
+/// roles. Every step can be repeated, so a start that is killed in between is finished by the next one.
 struct ServerRoles: Sendable {
     static let gateway = "lark_gateway"
     /// The superuser that initdb makes. Only a start uses it.
@@ -66,7 +66,7 @@ struct ServerRoles: Sendable {
     }
 
     /// REASSIGN OWNED does not work for the superuser of initdb, so one by one: what is in the database, and not the
-    /// system's own. Changes nothing where all is the gateway's. A superuser looks for no name in the schemas of others.
+    /// system's own. Changes nothing where all is the gateway's. A superuser looks for no name in others' schemas.
     private static let handOver = """
         SET search_path = pg_catalog, pg_temp;
         DO $$

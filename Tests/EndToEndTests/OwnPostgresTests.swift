@@ -135,6 +135,24 @@ struct OwnPostgresTests {
     }
 
     @Test(
+        "S4: a worker that is root reaches it, and runs its command as somebody who does not",
+        .enabled(if: geteuid() == 0))
+    func rootWorker() async throws {
+        let place = try await Place()
+        let daemon = try await place.start()
+        let script = "id -un; ls \(place.state)/postgres >/dev/null 2>&1 && echo open; true"
+        let worker = try Daemon([
+            "worker", "--config", try Daemon.file("{\"state_directory\": \"\(place.state)\"}"), "--runtime", "default",
+            "--user", "daemon", "--", "/bin/sh", "-c", script,
+        ])
+        await place.stage.say("who are you?")
+        #expect(await place.stage.sent(1).map(\.content) == [#"{"text":"daemon"}"#], "\(worker.output)")
+        #expect(await worker.stop() == 0)
+        #expect(await daemon.stop() == 0)
+        await place.stage.end()
+    }
+
+    @Test(
         "S20: a state directory that others may change, or a folder in it that others may enter, ends the start with 78"
     )
     func openFolders() async throws {
