@@ -29,6 +29,7 @@ struct Assembly: Sendable {
             pool = Pool(
                 url: settings.poolerURL ?? settings.databaseURL, size: settings.poolSize,
                 preparesStatements: settings.poolerURL == nil, mustWrite: true,
+                limits: settings.poolerURL == nil ? Repository.sessionLimits : nil,
                 generationEnded: { listenAnew.ring() })
             repository = Repository(pool: pool, batching: settings.batching)
             outages = OutageLog(logger: logger)

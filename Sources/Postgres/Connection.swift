@@ -29,15 +29,17 @@ package actor Connection {
     /// - Parameter url: a connection URI or keyword string, as libpq reads it (Postgres documentation, 34.1.1).
     /// - Parameter preparesStatements: false where a pooler may give each statement another server connection.
     /// - Parameter mustWrite: a server that is a standby, or read only, is refused.
+    /// - Parameter limits: of the server's own patience; nil: the server's settings, as a pooler needs it.
     package static func connect(
         to url: String, applicationName: String, preparesStatements: Bool = true, mustWrite: Bool = false,
-        deadline: Deadline
+        limits: SessionLimits? = nil, deadline: Deadline
     ) async throws -> Connection {
         let connection = Connection(
             executor: QueueExecutor(label: "postgres.connection"), preparesStatements: preparesStatements)
         do {
             try await connection.open(url, applicationName, deadline)
             if mustWrite { try await connection.refuseReadOnly(deadline) }
+            if let limits { try await connection.query(limits.statement, limits.values, deadline: deadline) }
             return connection
         } catch {
             await connection.close()
@@ -243,16 +245,11 @@ package actor Connection {
         }
     }
 
-    /// PQcancel makes a connection of its own and blocks until the server has taken the request, so not on our queue.
+    /// A cancellation makes a connection of its own and blocks until the server has taken it, so not on our queue.
     private func cancelOnServer() {
-        guard let handle, let cancel = PQgetCancel(handle) else { return }
-        let bits = UInt(bitPattern: cancel)
-        BlockingCall.start {
-            let cancel = OpaquePointer(bitPattern: bits)
-            var text = [CChar](repeating: 0, count: 256)
-            _ = PQcancel(cancel, &text, Int32(text.count))
-            PQfreeCancel(cancel)
-        }
+        guard let handle, let cancellation = lgw_make_cancellation(handle) else { return }
+        let bits = UInt(bitPattern: cancellation)
+        BlockingCall.start { lgw_send_cancellation(UnsafeMutableRawPointer(bitPattern: bits)) }
     }
 
     private func broken() -> PostgresError {

@@ -11,6 +11,7 @@ package actor Pool {
     private let applicationName: String
     private let preparesStatements: Bool
     private let mustWrite: Bool
+    private let limits: SessionLimits?
     private let generationEnded: @Sendable () -> Void
     private var generation = 0
     private var idle: [Member] = []
@@ -32,15 +33,17 @@ package actor Pool {
 
     /// - Parameter preparesStatements: false where a pooler may give each statement another server connection.
     /// - Parameter mustWrite: a server that is a standby, or read only, counts as away.
+    /// - Parameter limits: of the server's own patience with each session; nil: the server's settings.
     /// - Parameter generationEnded: called when a generation ends; for what holds a connection of its own to the same
     ///   server.
     package init(
         url: String, size: Int, applicationName: String = "lark-gateway", preparesStatements: Bool = true,
-        mustWrite: Bool = false, generationEnded: @escaping @Sendable () -> Void = {}
+        mustWrite: Bool = false, limits: SessionLimits? = nil, generationEnded: @escaping @Sendable () -> Void = {}
     ) {
         self.url = url
         self.preparesStatements = preparesStatements
         self.mustWrite = mustWrite
+        self.limits = limits
         self.generationEnded = generationEnded
         self.size = max(1, size)
         self.applicationName = applicationName
@@ -95,7 +98,7 @@ package actor Pool {
         do {
             let connection = try await Connection.connect(
                 to: url, applicationName: applicationName, preparesStatements: preparesStatements,
-                mustWrite: mustWrite, deadline: deadline)
+                mustWrite: mustWrite, limits: limits, deadline: deadline)
             return Member(connection: connection, generation: generation)
         } catch {
             handOn(.vacancy)

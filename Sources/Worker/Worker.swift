@@ -41,6 +41,7 @@ package struct Worker: Sendable {
         let listenAnew = Doorbell()
         let pool = Pool(
             url: url, size: concurrency + 1, applicationName: "lark-gateway worker", mustWrite: true,
+            limits: Repository.sessionLimits,
             generationEnded: { listenAnew.ring() })
         let repository = Repository(pool: pool)
         let outages = OutageLog(logger: logger)

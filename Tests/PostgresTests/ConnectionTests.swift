@@ -343,6 +343,62 @@ struct ListenerTests {
     }
 }
 
+@Suite("S22: the server's own patience")
+struct SessionLimitsTests {
+    private static let limits = SessionLimits(statementTimeout: .milliseconds(300), idleInTransaction: .seconds(30))
+    private static let settings = """
+        SELECT current_setting('statement_timeout'), current_setting('idle_in_transaction_session_timeout')
+        """
+
+    @Test("a statement whose caller does not end it is ended by the server; the connection goes on")
+    func ended() async throws {
+        let pool = Pool(url: try await TestPostgres.makeEmptyDatabase(), size: 1, limits: Self.limits)
+        #expect(try await pool.rows(Self.settings) == ["(300ms,30s)"])
+        let error = await #expect(throws: PostgresError.self) {
+            try await pool.query(
+                Statement(name: "sleep", sql: "SELECT pg_sleep(60)", isPrepared: false), deadline: .after(.seconds(50)))
+        }
+        guard case .statement(let refusal) = error else { return #expect(Bool(false), "\(String(describing: error))") }
+        #expect(refusal.sqlState == "57014")
+        #expect(try await pool.rows("SELECT 1") == ["(1)"])
+        await pool.close()
+    }
+
+    @Test("what an administrator has set stays, for the role or in the URL; without limits nothing is set")
+    func administrator() async throws {
+        let url = try await TestPostgres.makeEmptyDatabase()
+        let set = Pool(url: url + " options='-c statement_timeout=7s'", size: 1, limits: Self.limits)
+        #expect(try await set.rows(Self.settings) == ["(7s,30s)"])
+        await set.close()
+        let plain = Pool(url: url, size: 1)
+        #expect(try await plain.rows(Self.settings) == ["(0,0)"])
+        await plain.close()
+    }
+}
+
+@Suite("S22: the way to the server")
+struct WayToTheServerTests {
+    @Test("is said to be open where the server is elsewhere and its certificate is not checked")
+    func ways() {
+        func way(_ text: String, _ environment: [String: String] = [:]) -> String? {
+            ConnectionText.unverifiedWay(text, environment: environment).map {
+                "\($0.hosts.joined(separator: " ")) \($0.sslMode)"
+            }
+        }
+        #expect(way("postgresql://u:p@db.example.com/x") == "db.example.com prefer")
+        #expect(way("postgresql://a,localhost,b/x?sslmode=verify-ca") == "a b verify-ca")
+        #expect(way("host=10.0.0.7 dbname=x sslmode=require") == "10.0.0.7 require")
+        #expect(way("host=db hostaddr=10.0.0.7") == "10.0.0.7 prefer")
+        #expect(way("dbname=x", ["PGHOST": "db", "PGSSLMODE": "allow"]) == "db allow")
+        #expect(way("service=main") == "the service main prefer")
+        for text in [
+            "dbname=x", "postgresql:///x", "host=/run/postgresql", "host=localhost", "postgresql://127.0.0.1/x",
+            "postgresql://[::1]/x", "postgresql://db.example.com/x?sslmode=verify-full", "not = valid = text",
+        ] { #expect(way(text) == nil, "\(text)") }
+        #expect(way("host=db", ["PGSSLMODE": "verify-full"]) == nil)
+    }
+}
+
 @Suite("LISTEN, and a server that is left")
 struct ListenerMoveTests {
     @Test("R2: when its server is left, the connection that listens is replaced, though nobody cut it")

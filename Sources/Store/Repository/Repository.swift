@@ -10,6 +10,9 @@ package struct Repository: Sendable {
 
     /// For what nobody waits for in person.
     package static let patience: Duration = .seconds(10)
+    /// Of the server with a session that runs these statements: longer than anybody's patience with a statement.
+    package static let sessionLimits = SessionLimits(
+        statementTimeout: .seconds(15), idleInTransaction: .seconds(30))
 
     package init(pool: Pool, batching: Batching = Batching()) {
         self.pool = pool

@@ -42,6 +42,7 @@ enum CheckCommand {
                     return ExitCode.done
                 }
             }
+            warnOfTheWay(configuration)
             try await Database.refusePooler(configuration)
             let pool = Pool(url: try Database.url(configuration), size: 1)
             let missing = try await GatewaySchema.migrator.missing(in: pool, deadline: .after(.seconds(10)))
@@ -72,6 +73,21 @@ enum CheckCommand {
         } catch {
             Terminal.say("FAIL  database: \(error)")
             return ExitCode.failed
+        }
+    }
+
+    private static func warnOfTheWay(_ configuration: Configuration) {
+        let urls = [("database_url", configuration.databaseURL), ("pooler_url", configuration.poolerURL)]
+        for (key, url) in urls {
+            guard let url,
+                let way = ConnectionText.unverifiedWay(url, environment: ProcessInfo.processInfo.environment)
+            else { continue }
+            print(
+                """
+                warn  \(key): \(way.hosts.joined(separator: ", ")) is not this machine, and sslmode is \(way.sslMode): \
+                who stands in between can read everything, or pretend to be the server. Set sslmode=verify-full, and \
+                sslrootcert where the authority is your own
+                """)
         }
     }
 
