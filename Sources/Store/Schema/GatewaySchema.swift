@@ -31,6 +31,7 @@ package enum GatewaySchema {
         migration(19, "superseded_functions", PackageResources._19_superseded_functions_sql),
         migration(20, "worker_roles", PackageResources._20_worker_roles_sql),
         migration(21, "trust", PackageResources._21_trust_sql),
+        migration(22, "turns", PackageResources._22_turns_sql),
     ]
 
     /// The first sixteen migrations. What they made is part of SQL/schema and SQL/functions.

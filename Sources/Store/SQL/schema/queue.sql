@@ -30,6 +30,11 @@ CREATE TABLE gateway.agent_task (
     claimed_at timestamptz,
     finished_at timestamptz,
     claim_key bytea,                                -- of the claim's token (see claim_key); NULL: claimed without one
+    -- Persons take turns: a task's turn is that of the first task in its runtime's queue, or the one after the last
+    -- queued task of the same person, whichever comes later. The person is who wrote the session's newest message
+    -- (open_id). Source: "Start-time fair queueing", Goyal, Vin and Cheng, 1996, where each task costs one turn.
+    person text NOT NULL DEFAULT '',
+    turn bigint NOT NULL DEFAULT 0,
     PRIMARY KEY (installation_id, id),
     FOREIGN KEY (installation_id, session_id) REFERENCES gateway.chat_session (installation_id, id) ON DELETE CASCADE
 );
@@ -42,6 +47,12 @@ CREATE INDEX agent_task_queue ON gateway.agent_task (runtime_id, created_at, id)
     WHERE status = 'queued' AND runtime_id <> '';
 CREATE INDEX agent_task_queue_by_installation ON gateway.agent_task (installation_id, runtime_id, created_at, id)
     WHERE status = 'queued' AND runtime_id <> '';
+CREATE INDEX agent_task_turns ON gateway.agent_task (runtime_id, turn, created_at, id)
+    WHERE status = 'queued' AND runtime_id <> '';
+CREATE INDEX agent_task_turns_by_installation ON gateway.agent_task (installation_id, runtime_id, turn, created_at, id)
+    WHERE status = 'queued' AND runtime_id <> '';
+CREATE INDEX agent_task_turns_by_person ON gateway.agent_task (installation_id, person, turn)
+    WHERE status = 'queued' AND person <> '';
 CREATE INDEX agent_task_claims ON gateway.agent_task (claim_expires_at) WHERE status = 'claimed';
 CREATE INDEX agent_task_by_id ON gateway.agent_task (id);
 

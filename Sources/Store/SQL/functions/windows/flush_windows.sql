@@ -14,6 +14,8 @@
 --   busy            another transaction holds the session's row: try again soon. Not with p_force, which waits
 --   fenced          this replica no longer owns the installation: nothing was written
 --
+-- The tasks get their turns in the queue here (see gateway.agent_task). Calls at the same time may give a person the
+-- same turn twice.
 -- Locks: installations (FOR KEY SHARE), sessions (FOR NO KEY UPDATE), both in key order, then windows.
 -- Planner settings: see ingest_messages.
 CREATE OR REPLACE FUNCTION gateway.flush_windows(
@@ -49,7 +51,8 @@ BEGIN
 
     RETURN QUERY
     WITH open AS MATERIALIZED (
-        SELECT p.installation_id, p.session_id, a.id AS agent_id, a.name AS agent_name, a.runtime_id, CASE
+        SELECT p.installation_id, p.session_id, a.id AS agent_id, a.name AS agent_name, a.runtime_id,
+            s.last_user_position, CASE
                 WHEN i.lease_generation <> r.generation THEN 'fenced'
                 WHEN due.at > v_now AND NOT p_force THEN 'not_due'
                 WHEN s.last_user_position <= greatest(s.handed_position, s.answered_position) THEN 'empty'
@@ -68,9 +71,25 @@ BEGIN
         DELETE FROM gateway.pending_run p USING open o
         WHERE o.outcome NOT IN ('fenced', 'not_due') AND p.installation_id = o.installation_id
             AND p.session_id = o.session_id
+    ), ready AS MATERIALIZED (
+        SELECT o.installation_id, o.session_id, o.agent_id, o.runtime_id,
+            coalesce((SELECT m.sender FROM gateway.chat_message m WHERE m.installation_id = o.installation_id
+                AND m.session_id = o.session_id AND m.position = o.last_user_position), '') AS person
+        FROM open o WHERE o.outcome = 'queued'
+    ), head AS MATERIALIZED (
+        SELECT r.runtime_id, (SELECT t.turn FROM gateway.agent_task t
+            WHERE t.status = 'queued' AND t.runtime_id = r.runtime_id AND t.runtime_id <> ''
+            ORDER BY t.runtime_id, t.turn, t.created_at, t.id LIMIT 1) AS turn
+        FROM (SELECT DISTINCT r.runtime_id FROM ready r) r
     ), task AS (
-        INSERT INTO gateway.agent_task AS t (installation_id, session_id, agent_id, runtime_id)
-        SELECT o.installation_id, o.session_id, o.agent_id, o.runtime_id FROM open o WHERE o.outcome = 'queued'
+        INSERT INTO gateway.agent_task AS t (installation_id, session_id, agent_id, runtime_id, person, turn)
+        SELECT r.installation_id, r.session_id, r.agent_id, r.runtime_id, r.person,
+            greatest(0, h.turn, (SELECT t.turn FROM gateway.agent_task t
+                WHERE t.status = 'queued' AND t.installation_id = r.installation_id AND t.person = r.person
+                    AND t.person <> ''
+                ORDER BY t.installation_id DESC, t.person DESC, t.turn DESC LIMIT 1) + 1)
+            + row_number() OVER (PARTITION BY r.installation_id, r.person ORDER BY r.session_id) - 1
+        FROM ready r JOIN head h ON h.runtime_id = r.runtime_id
         ON CONFLICT (installation_id, session_id) WHERE status = 'queued' DO NOTHING
         RETURNING t.session_id, t.id
     ), told AS MATERIALIZED (

@@ -1,5 +1,6 @@
 -- Gives sessions whose fate depends on an agent a window that is due now, so that the gateway decides anew. Fires after
--- an agent got or lost its runtime, or was archived or restored. A new runtime also moves the queued tasks to it.
+-- an agent got or lost its runtime, or was archived or restored. A new runtime also moves the queued tasks to it, in
+-- their order: their turns begin with 0, since those of the other runtime say nothing there.
 -- Archiving also cancels claimed tasks: their workers are refused, and the chats get the notice instead of a reply.
 -- Locks: when the agent goes away, sessions in key order (FOR NO KEY UPDATE), then tasks.
 CREATE OR REPLACE FUNCTION gateway.reconsider_sessions() RETURNS trigger LANGUAGE plpgsql
@@ -7,7 +8,10 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
     IF NEW.runtime_id IS NOT NULL AND NEW.archived_at IS NULL THEN
-        UPDATE gateway.agent_task t SET runtime_id = NEW.runtime_id WHERE t.agent_id = NEW.id AND t.status = 'queued';
+        UPDATE gateway.agent_task t
+        SET runtime_id = NEW.runtime_id, turn = t.turn - (SELECT min(o.turn) FROM gateway.agent_task o
+            WHERE o.agent_id = NEW.id AND o.status = 'queued')
+        WHERE t.agent_id = NEW.id AND t.status = 'queued';
     ELSE
         -- Sessions before tasks: the order in which every other function takes these locks.
         PERFORM FROM gateway.chat_session s
