@@ -11,6 +11,8 @@ import Testing
 struct QueueModelTests {
     private struct Task {
         let id: Int64
+        /// All of them are one person's.
+        var turn: Int
         var attempt = 1
         var worker: String?
         var handed: Int64 = 0
@@ -57,6 +59,8 @@ struct QueueModelTests {
         var isArchived = false
         var notices = 0
         var replies = 0
+        /// Behind every queued task of the person.
+        var nextTurn: Int { (sessions.compactMap(\.queued?.turn).max() ?? -1) + 1 }
 
         /// That an agent is away is said once in an hour to a chat, until a run is claimed.
         mutating func tell(_ index: Int, _ notice: String) {
@@ -170,7 +174,7 @@ struct QueueModelTests {
                 expected = .queued(taskID: nil)
             } else if case .queued(let id?) = outcome {
                 expected = .queued(taskID: id)
-                model.sessions[index].queued = Task(id: id)
+                model.sessions[index].queued = Task(id: id, turn: model.nextTurn)
             }
         }
         if [.agentArchived, .agentOffline].contains(expected) { model.tell(index, "\(expected)") }
@@ -183,7 +187,10 @@ struct QueueModelTests {
         var expected: (index: Int, task: Task, positions: [Int64], context: Int64)?
         while let index = model.sessions.indices.filter({
             model.sessions[$0].queued != nil && model.sessions[$0].claimed == nil
-        }).min(by: { model.sessions[$0].queued?.id ?? 0 < model.sessions[$1].queued?.id ?? 0 }),
+        }).min(by: {
+            let (one, other) = (model.sessions[$0].queued, model.sessions[$1].queued)
+            return (one?.turn ?? 0, one?.id ?? 0) < (other?.turn ?? 0, other?.id ?? 0)
+        }),
             var task = model.sessions[index].queued
         {
             model.sessions[index].queued = nil
@@ -219,7 +226,7 @@ struct QueueModelTests {
         guard let id = rows.first.flatMap({ Int64($0.dropFirst().dropLast()) }) else {
             throw Deviation("no task for what is left")
         }
-        model.sessions[index].queued = Task(id: id)
+        model.sessions[index].queued = Task(id: id, turn: model.nextTurn)
     }
 
     private func complete(
@@ -269,6 +276,7 @@ struct QueueModelTests {
             try await failed(task, index, rig, &model)
         } else {
             task.attempt += 1
+            task.turn = 0
             model.sessions[index].queued = task
         }
     }
@@ -280,6 +288,7 @@ struct QueueModelTests {
         try await rig.world.pool.run("SELECT gateway.expire_claims($1)", [.text(rig.bot.runtime)])
         for index in model.sessions.indices where model.sessions[index].claimed?.worker == worker {
             model.sessions[index].queued = model.sessions[index].claimed
+            model.sessions[index].queued?.turn = 0
             model.sessions[index].claimed = nil
         }
     }

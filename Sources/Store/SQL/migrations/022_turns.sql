@@ -11,3 +11,7 @@ CREATE INDEX agent_task_turns_by_installation ON gateway.agent_task (installatio
     WHERE status = 'queued' AND runtime_id <> '';
 CREATE INDEX agent_task_turns_by_person ON gateway.agent_task (installation_id, person, turn)
     WHERE status = 'queued' AND person <> '';
+
+-- claim_task walks along the turns now.
+DROP INDEX gateway.agent_task_queue;
+DROP INDEX gateway.agent_task_queue_by_installation;

@@ -42,11 +42,7 @@ CREATE UNIQUE INDEX agent_task_one_queued ON gateway.agent_task (installation_id
 CREATE UNIQUE INDEX agent_task_one_claimed ON gateway.agent_task (installation_id, session_id) WHERE status = 'claimed';
 -- On an empty table the planner can't tell partial indexes on queued tasks apart, and a plan that it made then looked
 -- for one session's task among all queued ones. Only a query that repeats runtime_id <> '' can use these two. They are
--- in the order of created_at: in the order of id the planner also walks the primary key, past all finished tasks.
-CREATE INDEX agent_task_queue ON gateway.agent_task (runtime_id, created_at, id)
-    WHERE status = 'queued' AND runtime_id <> '';
-CREATE INDEX agent_task_queue_by_installation ON gateway.agent_task (installation_id, runtime_id, created_at, id)
-    WHERE status = 'queued' AND runtime_id <> '';
+-- in the order of turn: in the order of id the planner also walks the primary key, past all finished tasks.
 CREATE INDEX agent_task_turns ON gateway.agent_task (runtime_id, turn, created_at, id)
     WHERE status = 'queued' AND runtime_id <> '';
 CREATE INDEX agent_task_turns_by_installation ON gateway.agent_task (installation_id, runtime_id, turn, created_at, id)

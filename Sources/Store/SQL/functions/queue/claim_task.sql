@@ -1,4 +1,5 @@
--- Claims the oldest claimable task of a runtime for a worker; returns no row when there is none.
+-- Claims the next claimable task of a runtime for a worker; returns no row when there is none. Persons take turns (see
+-- gateway.agent_task): one with many topics keeps nobody else waiting. Within a turn the oldest task is the next.
 --
 --   runtime        the runtime whose tasks are claimed
 --   worker         the claim's owner; the other worker functions check it
@@ -61,7 +62,7 @@ BEGIN
                 JOIN gateway.chat_session s ON s.installation_id = t.installation_id AND s.id = t.session_id
                 WHERE t.status = 'queued' AND t.runtime_id = claim_task.runtime AND t.runtime_id <> ''
                     AND s.claimed_task_id IS NULL
-                ORDER BY t.created_at, t.id LIMIT 1
+                ORDER BY t.turn, t.created_at, t.id LIMIT 1
                 FOR NO KEY UPDATE OF t, s SKIP LOCKED;
             ELSE
                 SELECT t AS task, s AS session INTO v_found
@@ -69,7 +70,7 @@ BEGIN
                 JOIN gateway.chat_session s ON s.installation_id = t.installation_id AND s.id = t.session_id
                 WHERE t.status = 'queued' AND t.runtime_id = claim_task.runtime AND t.runtime_id <> ''
                     AND t.installation_id = claim_task.installation AND s.claimed_task_id IS NULL
-                ORDER BY t.created_at, t.id LIMIT 1
+                ORDER BY t.turn, t.created_at, t.id LIMIT 1
                 FOR NO KEY UPDATE OF t, s SKIP LOCKED;
             END IF;
             EXIT WHEN NOT FOUND;

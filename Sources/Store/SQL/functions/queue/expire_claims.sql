@@ -39,7 +39,9 @@ BEGIN
                 AND t.status = 'queued';
             UPDATE gateway.agent_task t
             SET status = 'queued', attempt = t.attempt + 1, worker = NULL, claim_key = NULL, claimed_at = NULL,
-                claim_expires_at = NULL
+                claim_expires_at = NULL,
+                -- It had its turn.
+                turn = 0
             WHERE t.installation_id = v_task.installation_id AND t.id = v_task.id;
             UPDATE gateway.chat_session s SET claimed_task_id = NULL
             WHERE s.installation_id = v_task.installation_id AND s.id = v_task.session_id;
