@@ -61,17 +61,18 @@ package struct PrivatePostgres: Sendable {
     /// For tests that run as root: the system user that the server runs as.
     private let runAs: String?
     private let settings: [String: String]
-    private let gatewayIsSuperuser: Bool
+    private let isForTests: Bool
     var binaries = ServerBinaries()
 
-    /// - Parameter gatewayIsSuperuser: for tests and benchmarks, which make databases and terminate backends.
+    /// - Parameter isForTests: the gateway's role may do everything, and whoever reaches the socket is any role: for
+    ///   tests and benchmarks, which make databases and roles, and terminate backends.
     package init(
-        directory: String, runAs: String? = nil, settings: [String: String] = [:], gatewayIsSuperuser: Bool = false
+        directory: String, runAs: String? = nil, settings: [String: String] = [:], isForTests: Bool = false
     ) {
         self.directory = directory
         self.runAs = runAs
         self.settings = settings
-        self.gatewayIsSuperuser = gatewayIsSuperuser
+        self.isForTests = isForTests
     }
 
     package static let databaseName = "lark_gateway"
@@ -122,7 +123,7 @@ package struct PrivatePostgres: Sendable {
         } else {
             try await startServer(binaries, deadline)
         }
-        try await ServerRoles(socket: socket, database: Self.databaseName, gatewayIsSuperuser: gatewayIsSuperuser)
+        try await ServerRoles(socket: socket, database: Self.databaseName, isForTests: isForTests)
             .bringUpToDate(deadline: deadline)
         return isRunning
     }
@@ -202,8 +203,8 @@ package struct PrivatePostgres: Sendable {
         // copy of the data.
         try write(
             [
-                "local replication all reject", "local all all peer map=lark_gateway", "host all all all reject",
-                "host replication all all reject",
+                "local replication all reject", "local all all " + (isForTests ? "trust" : "peer map=lark_gateway"),
+                "host all all all reject", "host replication all all reject",
             ], to: "pg_hba.conf")
         let name = getpwuid(serverUser).map { String(cString: $0.pointee.pw_name) } ?? ""
         try write(

@@ -16,7 +16,7 @@ struct ServerRoles: Sendable {
     let socket: String
     let database: String
     /// For tests, which terminate backends and make databases.
-    let gatewayIsSuperuser: Bool
+    let isForTests: Bool
 
     func bringUpToDate(deadline: Deadline) async throws {
         if try await !hasAdmin(deadline) {
@@ -35,12 +35,12 @@ struct ServerRoles: Sendable {
     }
 
     private func bringRole(_ admin: Connection, _ deadline: Deadline) async throws {
-        let wanted = gatewayIsSuperuser ? "SUPERUSER" : "NOSUPERUSER"
+        let wanted = isForTests ? "SUPERUSER" : "NOSUPERUSER"
         let role = try await query(
             admin, "find_role", "SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = $1", [.text(Self.gateway)],
             deadline)
         if let row = role.first {
-            if try row.value("rolsuper", as: Bool.self) != gatewayIsSuperuser {
+            if try row.value("rolsuper", as: Bool.self) != isForTests {
                 try await query(admin, "alter_role", "ALTER ROLE \(Self.gateway) \(wanted)", [], deadline)
             }
         } else {

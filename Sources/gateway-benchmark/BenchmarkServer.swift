@@ -23,7 +23,7 @@ final class BenchmarkServer: Sendable {
         // As root the server needs another user; the system user that Debian's package makes.
         let server = PrivatePostgres(
             directory: folder + "/postgres", runAs: geteuid() == 0 ? "postgres" : nil, settings: settings,
-            gatewayIsSuperuser: true)
+            isForTests: true)
         do {
             try await server.start(deadline: .after(.seconds(120)))
         } catch {

@@ -26,7 +26,8 @@ struct OwnPostgresTests {
             let keys = ", \"state_directory\": \"\(state)\"" + extra
             let text = stage.configuration(database: false, extra: keys)
                 .replacingOccurrences(of: "127.0.0.1:0", with: "127.0.0.1:\(port)")
-            return try Daemon(["run", "--config", try Daemon.file(text)], user: user, environment: environment)
+            let file = try Daemon.file(text, for: user)
+            return try Daemon(["run", "--config", file], user: user, environment: environment)
         }
 
         /// Runs another command on the same configuration.

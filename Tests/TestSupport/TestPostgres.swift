@@ -24,7 +24,7 @@ package enum TestPostgres {
         // As root the server needs another user; the system user that Debian's package makes.
         let server = PrivatePostgres(
             directory: directory, runAs: geteuid() == 0 ? "postgres" : nil,
-            settings: settings.merging(["max_connections": "400"]) { mine, _ in mine }, gatewayIsSuperuser: true)
+            settings: settings.merging(["max_connections": "400"]) { mine, _ in mine }, isForTests: true)
         ExitCleanup.addServer(directory)
         try await server.start(deadline: .after(.seconds(60)))
         return server
@@ -43,7 +43,7 @@ package enum TestPostgres {
         try await server.start(deadline: deadline)
         let primary = PrivatePostgres(
             directory: directory, runAs: geteuid() == 0 ? "postgres" : nil,
-            settings: ["fsync": "off", "max_connections": "400"], gatewayIsSuperuser: true)
+            settings: ["fsync": "off", "max_connections": "400"], isForTests: true)
         ExitCleanup.addServer(directory)
         try await primary.start(deadline: deadline)
         return primary

@@ -2,7 +2,8 @@
 -- most $1 (NULL: all). total: how many there are.
 SELECT coalesce(m.workspace, v.workspace) AS workspace, coalesce(m.name, v.member) AS name,
     coalesce(m.origin, '') AS origin, 
-    (SELECT count(*) FROM gateway.member_binding b WHERE b.workspace_id = m.workspace_id AND b.member_id = m.id) AS bots,
+    (SELECT count(*) FROM gateway.member_binding b
+     WHERE b.workspace_id = m.workspace_id AND b.member_id = m.id) AS bots,
     (extract(epoch FROM v.expires_at - clock_timestamp()) * 1000)::bigint AS invited_for_ms, count(*) OVER () AS total
 FROM (
     SELECT m.workspace_id, m.id, w.name AS workspace, m.name, m.origin

@@ -1,5 +1,5 @@
--- Lists installations, at most $1 (NULL: all), with their lease's holder, the connection as the holder reports it, and how
--- much waits. total: how many there are.
+-- Lists installations, at most $1 (NULL: all), with their lease's holder, the connection as the holder reports it, and
+-- how much waits. total: how many there are.
 SELECT i.app_id, w.name AS workspace, a.name AS agent, a.runtime_id, a.archived_at IS NOT NULL AS archived, i.status,
     i.access, i.origin, i.sealed_key_id, i.lease_holder, i.lease_generation,
     (i.lease_expires_at > clock_timestamp()) IS TRUE AS is_held,

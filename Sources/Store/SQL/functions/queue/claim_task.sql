@@ -16,8 +16,8 @@
 --                   where older ones were too many: how many were left out
 --   context         the position of the /new that began the context, 0 for none. A worker that remembers a session
 --                   forgets it when the context changes
---   group_context   what others said in the group before: [{lark_message_id, sender, from: user or bot, content,
---                   created_at}]
+--   group_context   what was said in the group before: [{lark_message_id, sender, from: self, bot or user, is_member,
+--                   content, created_at}]
 --
 -- Gives expired claims of the runtime back first. A task whose messages can't be handed out fails, its chat is told,
 -- and the next task is claimed. Raises 22023 when worker, lease or token is missing, and 42501 when the role may not
@@ -44,7 +44,7 @@ BEGIN
     IF claim_task.worker IS NULL OR claim_task.worker = '' THEN
         RAISE EXCEPTION 'claim_task needs a worker name' USING ERRCODE = '22023';
     END IF;
-    IF claim_task.lease IS NULL OR claim_task.lease <= '0' OR claim_task.lease > '1 day' THEN
+    IF claim_task.lease IS NULL OR claim_task.lease < '0' OR claim_task.lease > '1 day' THEN
         RAISE EXCEPTION 'claim_task needs a lease of at most a day' USING ERRCODE = '22023',
             HINT = 'a longer run calls extend_task';
     END IF;
