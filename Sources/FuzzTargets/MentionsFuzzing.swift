@@ -5,8 +5,8 @@ import Lark
 enum MentionsFuzzing {
     private static let bot = BotIdentity(openID: "ou_bot", unionID: nil)
 
-    /// 0xFF, which stands in no UTF-8, parts the text from the keys and names, which take turns. A mention without a name
-    /// is the bot's.
+    /// 0xFF, which stands in no UTF-8, parts the text from the keys and names, which take turns. A mention without a
+    /// name is the bot's.
     static func run(_ bytes: [UInt8]) {
         let parts = bytes.split(separator: 0xFF, omittingEmptySubsequences: false)
             .map { String(decoding: $0, as: UTF8.self) }
@@ -24,7 +24,10 @@ enum MentionsFuzzing {
 
     private static func mention(_ key: String, _ name: String) -> Mention? {
         let json: [String: Any] = ["key": key, "name": name, "id": ["open_id": name.isEmpty ? "ou_bot" : "ou_1"]]
-        guard !key.isEmpty, !key.utf8.contains(0), let data = try? JSONSerialization.data(withJSONObject: json) else {
+        // A NUL of JSON becomes another character.
+        guard !key.isEmpty, !"\(key)\(name)".utf8.contains(0),
+            let data = try? JSONSerialization.data(withJSONObject: json)
+        else {
             return nil
         }
         return JSONValue(parsing: Array(data)).flatMap { Mention($0) }

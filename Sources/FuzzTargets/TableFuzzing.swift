@@ -1,6 +1,7 @@
 import Output
 
-/// Cells that come from outside, in a table on a terminal. Bytes that stand in no UTF-8 part them: 0xFF rows, 0xFE cells.
+/// Cells that come from outside, in a table on a terminal. Bytes that stand in no UTF-8 part them: 0xFF rows, 0xFE
+/// cells.
 enum TableFuzzing {
     static func run(_ bytes: [UInt8]) {
         let rows = bytes.split(separator: 0xFF, omittingEmptySubsequences: false).map { row in

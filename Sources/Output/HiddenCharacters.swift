@@ -1,6 +1,7 @@
 /// Characters that a reader does not see, or that change how others are shown: controls (Cc; they move a terminal's
-/// cursor), format characters (Cf; they turn the order of what stands around them, or have no width), and the separators of
-/// lines and paragraphs (Zl, Zp). Source: the Unicode Standard, general categories; Unicode Technical Report 36.
+/// cursor), format characters (Cf; they turn the order of what stands around them, or have no width), and the
+/// separators of lines and paragraphs (Zl, Zp). Source: the Unicode Standard, general categories; Unicode Technical
+/// Report 36.
 package enum HiddenCharacters {
     package static func contains(_ scalar: Unicode.Scalar) -> Bool {
         // Most texts are of ASCII alone, which needs no table.

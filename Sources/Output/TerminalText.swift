@@ -1,6 +1,6 @@
-/// Words for a terminal. What the program's own literals say stays as it is, with their line breaks and tabs; each value
-/// between them may come from outside, and stands on one line without hidden characters (`HiddenCharacters`). So nothing
-/// that a platform, a person, or a database says moves a cursor, or looks like a line of the program.
+/// Words for a terminal. What the program's own literals say stays as it is, with their line breaks and tabs; each
+/// value between them may come from outside, and stands on one line without hidden characters (`HiddenCharacters`). So
+/// nothing that a platform, a person, or a database says moves a cursor, or looks like a line of the program.
 package struct TerminalText: Sendable, Equatable {
     package let string: String
 

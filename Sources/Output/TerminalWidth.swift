@@ -1,5 +1,6 @@
-/// How many columns of a terminal a text takes, without hidden characters: two for the wide characters of East Asia and for
-/// emoji, none for marks that stand over others, one for the rest. Source: Unicode Standard Annex 11; as wcwidth(3).
+/// How many columns of a terminal a text takes, without hidden characters: two for the wide characters of East Asia and
+/// for emoji, none for marks that stand over others, one for the rest. Source: Unicode Standard Annex 11; as
+/// wcwidth(3).
 package enum TerminalWidth {
     package static func columns(_ text: String) -> Int {
         text.unicodeScalars.reduce(0) { $0 + columns($1) }

@@ -273,6 +273,14 @@ struct MessageWayTests {
         #expect(asked.0 == 2 && asked.1.contains("ou_new, whose name and tenant are not known"), "\(asked.1)")
         #expect(asked.1.contains("wrote to the bot cli_test (agent support of acme), last in the chat oc_g"))
         #expect(asked.1.contains("becomes the member Ann of acme") && asked.1.contains("add --yes"))
+        // On a terminal, who says no.
+        let file = try Daemon.file(configuration)
+        let words = "\(Daemon.executable) member approve \(code) --config \(file) --name Ann"
+        let refused = try await ChildProcess.run(
+            "/usr/bin/script", ["-qec", words, "/dev/null"], input: Data("n\n".utf8), deadline: .after(.seconds(60)))
+        let shown = String(decoding: refused.output, as: UTF8.self)
+        #expect(refused.status == 1 && shown.contains("Let this person in? [y/N]"), "\(shown)")
+        #expect(shown.contains("nothing changed"), "\(shown)")
         #expect(try await stage.rows("SELECT 1 FROM gateway.member_binding").isEmpty)
         await stage.simulator.name("ou_new", "Ann \u{202E}Miller")
         let approved = try await approve(String(code).lowercased(), "--yes")

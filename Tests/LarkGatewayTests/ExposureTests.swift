@@ -10,7 +10,7 @@ struct ExposureTests {
     private static let secrets = [
         "hunter2", "S3cr3tS3cr3tS3cr3tS3cr3tS3cr3tS3", "9f86d081884c7d659a2feaa0c55ad015", "correct horse battery",
         "https://u:swordfish@x/", "postgresql://a:b@c/d", "QWxhZGRpbjpvcGVuIHNlc2FtZQ==", "4f9ab3c2d1e0",
-        "cli_a1b2c3d4", "-----BEGIN PRIVATE KEY-----",
+        "cli_a1b2c3d4", "4fq9ab2c-8de1f2a3", "LIBCURL", "-----BEGIN PRIVATE KEY-----",
     ]
 
     @Test("an error repeats no value and no key that could be a secret in a wrong place", arguments: secrets)
@@ -37,7 +37,8 @@ struct ExposureTests {
     @Test(
         "what was mistyped is repeated",
         arguments: [
-            "loud", "soon", "0s", "1m30s", "-3s", "64kib", "ftp://x", "fieshu", "databse_url", "127.0.0.1:99999",
+            "loud", "soon", "0s", "1m30s", "-3s", "64KiB", "16MB", "ftp://x", "fieshu", "databse_url",
+            "127.0.0.1:99999",
         ])
     func typos(text: String) {
         #expect(QuotedValue.of(text) == "\"\(text)\"")
@@ -74,11 +75,7 @@ struct ExposureTests {
         if let problem { #expect(found[0].problem.hasPrefix(problem) && found[0].remedy.hasPrefix("chmod ")) }
         // What is to be typed mends it.
         for file in found {
-            let shell = Process()
-            shell.executableURL = URL(fileURLWithPath: "/bin/sh")
-            shell.arguments = ["-c", file.remedy]
-            try shell.run()
-            shell.waitUntilExit()
+            #expect(system(file.remedy) == 0)
             #expect(ExposedFile(path: file.path, holdsSecrets: true) == nil)
         }
     }

@@ -99,7 +99,8 @@ private let anyValues =
         "[]", "{}", "[[]]", "[null]", "[1]", #"["x"]"#, #"[""]"#, #"{"x": 1}"#,
     ]
     + [
-        "", " ", "x", "a b", "a,b", "ä", "default", "auto", "libcurl", "LIBCURL", "info", "json", "open", "omit", "en", "lark",
+        "", " ", "x", "a b", "a,b", "ä", "default", "auto", "libcurl", "LIBCURL", "info", "json", "open", "omit", "en",
+        "lark",
         "3", "0s", "00s", "1ms", "3s", "3 s", "-3s", "1.5s", "1m30s", "30s1m", "3s\\n", "1234567s", "123456s",
         "1234567890ms", "8760h", "h", "s", "٣s", "٣m3s", "1KiB", "64KiB", "16MiB", "16MB", "1GiB", "0001MiB",
         "1234567KiB",

@@ -81,8 +81,8 @@ package enum GroupContext {
         return String(text.unicodeScalars[..<end]) + "…"
     }
 
-    /// `[{"lark_message_id", "sender", "from": "user", "bot" or "self", "is_member" (of users), "content", "created_at"}]`,
-    /// as workers get it.
+    /// `[{"lark_message_id", "sender", "from": "user", "bot" or "self", "is_member" (of users), "content",
+    /// "created_at"}]`, as workers get it.
     package static func json(_ lines: [Line]) -> String {
         let rows = lines.map { line -> [String: Any] in
             let time = Date(timeIntervalSince1970: Double(line.message.sentAtMilliseconds) / 1000)

@@ -155,8 +155,8 @@ struct Messenger: Sendable {
         return try await Self.onThreadOfItsOwn(if: isLong) { ReplyFormat.contents(text, mentioning: allowed) }
     }
 
-    /// Of those whom a reply wants to mention, those whom it may: who took part in the session that it answers. A person
-    /// can get an agent to say anything.
+    /// Of those whom a reply wants to mention, those whom it may: who took part in the session that it answers. A
+    /// person can get an agent to say anything.
     private func allowed(_ asked: AllowedMentions, _ row: OutboxRow) async throws -> AllowedMentions {
         guard asked != .nobody, let session = row.session else { return .nobody }
         return try await repository.allowedMentions(of: asked, in: session)

@@ -1,8 +1,8 @@
 /// Mentions, which texts and cards write differently: `<at user_id="ou_1">Ann</at>` and `<at id=ou_1></at>`. Agents may
 /// write either; what stands in code mentions nobody. Source: "Send message content" and "Markdown component of cards".
 ///
-/// A mention that is not allowed becomes the words `@Ann`, or `@ou_1`. Every other tag that the platform could take for a
-/// mention (`<AT`, `<at ids=...`, in code too) is told apart from one by a space without width.
+/// A mention that is not allowed becomes the words `@Ann`, or `@ou_1`. Every other tag that the platform could take for
+/// a mention (`<AT`, `<at ids=...`, in code too) is told apart from one by a space without width.
 ///
 /// Over bytes, from the beginning to the end: what an agent writes has up to 8 MiB.
 enum MentionSyntax {

@@ -58,8 +58,8 @@ package struct OpenAPIClient: Sendable {
         return BotIdentity(openID: openID, unionID: user?["data"]["user"]["union_id"].string)
     }
 
-    /// What a person of the app's own tenant is called. The platform tells of nobody else, and needs a permission that an
-    /// app may lack.
+    /// What a person of the app's own tenant is called. The platform tells of nobody else, and needs a permission that
+    /// an app may lack.
     /// - Throws: `OpenAPIError`, `CancellationError`.
     package func name(ofPerson openID: String) async throws -> String? {
         let user = try await call(
