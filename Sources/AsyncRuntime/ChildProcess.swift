@@ -91,8 +91,8 @@ package enum ChildProcess {
         if !inTime {
             child.terminate()
             let killer = Task.detached {
-                try await Task.sleep(for: .seconds(5))
-                child.killGroup()
+                try await Task.sleep(for: child.patience)
+                child.killNow()
             }
             await Task.detached { await ended.wait() }.value
             killer.cancel()

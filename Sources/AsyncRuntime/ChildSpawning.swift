@@ -30,9 +30,13 @@ final class SpawnedChild: Sendable {
         }
     }
 
-    func killGroup() {
-        guard control == nil else { return }
-        state.withLock { if !$0.isReaped { _ = kill(-pid, SIGKILL) } }
+    /// How long after `terminate` a child is left alone: until its grace is over, and a supervisor has killed the rest.
+    var patience: Duration { control == nil ? Self.grace : Self.grace + .seconds(5) }
+
+    /// The group; of a contained child the supervisor, whose end kills the command. A supervisor ends by itself, but
+    /// where the command has stopped it, which a command of the same user can.
+    func killNow() {
+        state.withLock { if !$0.isReaped { _ = kill(control == nil ? -pid : pid, SIGKILL) } }
     }
 
     /// Blocks until the child has ended.

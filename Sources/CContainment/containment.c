@@ -79,6 +79,8 @@ static void supervise(pid_t command, int control, int signals, int grace_ms) {
         struct pollfd polled[2] = {{.fd = signals, .events = POLLIN}, {.fd = control, .events = POLLIN}};
         long long rest = kill_at < 0 ? -1 : kill_at - now_ms();
         if (kill_at >= 0 && rest <= 0) break;
+        // Without a descriptor for signals (none is left on the machine) the end is looked for.
+        if (signals < 0 && (rest < 0 || rest > 100)) rest = 100;
         if (poll(polled, control < 0 ? 1 : 2, (int)rest) < 0 && errno != EINTR) break;
         if (polled[0].revents & POLLIN) {
             struct signalfd_siginfo ignored;

@@ -104,6 +104,17 @@ struct ContainmentTests {
         await #expect(throws: CancellationError.self) { try await task.value }
     }
 
+    @Test("a command that stops its supervisor is ended all the same, when its time is over")
+    func stoppedSupervisor() async throws {
+        let folder = try TemporaryFolder.make("stopped")
+        await #expect(throws: DeadlineExceeded.self) {
+            try await run("echo $$ >\(folder)/pid; kill -STOP $PPID; sleep 600", Self.supervised, seconds: 1)
+        }
+        let text = try String(contentsOfFile: folder + "/pid", encoding: .utf8)
+        let command = try #require(pid_t(text.trimmingCharacters(in: .whitespacesAndNewlines)))
+        #expect(try await eventually { !self.isRunning(command) })
+    }
+
     @Test("a supervised child has no descriptor but its three, a session of its own, and no signal ignored or blocked")
     func world() async throws {
         let script = """

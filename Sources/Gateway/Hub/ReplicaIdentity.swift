@@ -15,8 +15,8 @@ package struct ReplicaIdentity: Sendable, Equatable {
         return ReplicaIdentity(place: localPlace(), process: "\(pid).\(start)")
     }
 
-    /// Whether the holder of that name ran here, in a process that is gone. Of a process that can't be looked at nothing
-    /// is said.
+    /// Whether the holder of that name ran here, in a process that is gone. Of a process that can't be looked at
+    /// nothing is said.
     func knowsDead(_ name: String, look: (pid_t) -> ProcessSight = ProcessSight.look) -> Bool {
         guard name != self.name, let slash = name.lastIndex(of: "/"), name[..<slash] == place else { return false }
         let process = name[name.index(after: slash)...].split(separator: ".")
