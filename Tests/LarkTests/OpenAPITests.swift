@@ -190,6 +190,17 @@ struct OpenAPITests {
         }
     }
 
+    @Test("an id with signs is encoded, and stays one part of the path")
+    func encodedPath() async throws {
+        let answers = ["/tenant_access_token/": #"{"code":0,"tenant_access_token":"t-1","expire":7200}"#]
+        try await withPlatform(answers: answers) { client, heads in
+            try await client.removeReaction("a.b=c*", from: "om_1")
+            #expect(
+                heads.all.last?.hasPrefix("DELETE /open-apis/im/v1/messages/om_1/reactions/a%2Eb%3Dc%2A HTTP/1.1")
+                    == true)
+        }
+    }
+
     @Test("nobody there is a failure to be tried again")
     func unreachable() async throws {
         let client = OpenAPIClient(

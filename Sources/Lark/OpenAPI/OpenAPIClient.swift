@@ -162,7 +162,10 @@ package struct OpenAPIClient: Sendable {
             throw OpenAPIError(
                 call: name, code: nil, status: nil, message: "\(error)", logID: nil, remedy: .giveUp)
         }
-        var parts = URLComponents(url: domain.appendingPathComponent(path.text), resolvingAgainstBaseURL: false)
+        var parts = URLComponents(url: domain, resolvingAgainstBaseURL: false)
+        if let below = parts?.percentEncodedPath {
+            parts?.percentEncodedPath = (below.hasSuffix("/") ? String(below.dropLast()) : below) + path.text
+        }
         if !query.isEmpty { parts?.queryItems = query.map { URLQueryItem(name: $0.key, value: $0.value) } }
         guard let url = parts?.url else {
             throw OpenAPIError(
