@@ -33,6 +33,11 @@ static inline const char *lgw_curl_primary_ip(CURL *easy) {
     curl_easy_getinfo(easy, CURLINFO_PRIMARY_IP, &address);
     return address ? address : "";
 }
+static inline long lgw_curl_primary_port(CURL *easy) {
+    long port = 0;
+    curl_easy_getinfo(easy, CURLINFO_PRIMARY_PORT, &port);
+    return port;
+}
 static inline CURLcode lgw_curl_active_socket(CURL *easy, curl_socket_t *socket) {
     return curl_easy_getinfo(easy, CURLINFO_ACTIVESOCKET, socket);
 }

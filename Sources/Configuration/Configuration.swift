@@ -36,10 +36,12 @@ package struct Configuration: Sendable {
             AgentSettings(
                 workspace: $0.workspace, name: $0.name, runtime: $0.runtime, mayMentionAll: $0.mayMentionAll)
         }
+        let isInsecureAllowed = values.isInsecureAllowed
         installations = try values.installations.enumerated().map { index, values in
             InstallationSettings(
                 appID: values.appID, appSecret: values.appSecret,
-                domain: try InstallationKeys.url(values.domain, at: "installations[\(index)].domain"),
+                domain: try InstallationKeys.url(
+                    values.domain, at: "installations[\(index)].domain", isInsecureAllowed: isInsecureAllowed),
                 workspace: values.workspace, agent: values.agent, access: values.access, locale: values.locale,
                 strangersInContext: values.strangersInContext)
         }
@@ -78,6 +80,20 @@ package struct Configuration: Sendable {
         return secretSources.count { $0 == Secret.notPrinted } > harmless.count
     }
 
+    /// What is taken, and should be looked at: keys and what is wrong with them.
+    package var warnings: [(key: String, problem: String)] {
+        var warnings: [(key: String, problem: String)] = []
+        if values.publicURL?.isInClear == true {
+            warnings.append(
+                ("public_url", "http:// carries the links that let people in in clear: serve the page by https://"))
+        }
+        for (index, installation) in installations.enumerated() where installation.domain.isInClear {
+            warnings.append(
+                ("installations[\(index)].domain", "http:// carries the app secret and all messages in clear"))
+        }
+        return warnings
+    }
+
     private func checkUnique() throws {
         var apps: Set<String> = []
         for (index, installation) in installations.enumerated() where !apps.insert(installation.appID).inserted {
@@ -110,6 +126,7 @@ extension Configuration {
         settings.caFile = values.caFile
         settings.proxies = values.proxies
         settings.proxies.exceptions = values.proxyExceptions
+        settings.isInsecureAllowed = values.isInsecureAllowed
         return settings
     }
 

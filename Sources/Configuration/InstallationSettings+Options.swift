@@ -12,10 +12,11 @@ extension InstallationSettings {
     }
 
     /// From a command's options, by the rules of the configuration file.
+    /// - Parameter isInsecureAllowed: `network.insecure` of the file.
     /// - Throws: `ConfigurationError` that names the option.
     package init(
         appID: String, appSecret: String, domain: String, workspace: String, agent: String, access: String?,
-        locale: String?
+        locale: String?, isInsecureAllowed: Bool
     ) throws {
         let keys = InstallationKeys.keys
         let reading = SettingReading(environment: [:], need: .everything)
@@ -25,7 +26,9 @@ extension InstallationSettings {
         let appID = try read(keys.appID.kind, appID, at: "APP_ID")
         let text = try read(keys.domain.kind, domain, at: "--domain")
         self.init(
-            appID: appID, appSecret: appSecret, domain: try InstallationKeys.url(text, at: "--domain"),
+            appID: appID, appSecret: appSecret,
+            domain: try InstallationKeys.url(
+                text, at: "--domain", isInsecureAllowed: isInsecureAllowed),
             workspace: try read(keys.workspace.kind, workspace, at: "--workspace"),
             agent: try read(keys.agent.kind, agent, at: "--agent"),
             access: try access.map { try read(keys.access.kind, $0, at: "--access") } ?? keys.access.standard.initial,

@@ -138,6 +138,11 @@ extension SettingKind where Value == URL {
     }
 }
 
+extension URL {
+    /// What goes there leaves this machine, and anybody on the way can read it.
+    var isInClear: Bool { scheme?.lowercased() == "http" && AddressScope(host: host ?? "") != .thisMachine }
+}
+
 /// - Parameter domain: `feishu`, `lark` or a URL.
 func platformURL(_ domain: String) -> URL? {
     switch domain {

@@ -51,6 +51,11 @@ package struct Settings: SettingKeys {
         },
         "reached without it: hosts (and all below them), addresses, networks such as `\"10.0.0.0/8\"`, or `\"*\"`")
 
+    package let isInsecureAllowed: Key<Bool> = .init(
+        restart: "network.insecure", .flag, .value(false),
+        "`true`: a `domain` of `http://` may be on another machine, though the app secret and all messages then go over the network in clear, and a public domain may name an endpoint of a private network. After an `https://` domain nothing goes in clear, whatever stands here"
+    )
+
     package let handshakeTimeout: Key<Duration> = .init(
         restart: "long_connection.handshake_timeout", .duration, .value(LongConnectionSettings().handshakeTimeout),
         "from the first address tried to the end of the upgrade")
@@ -216,7 +221,9 @@ package struct InstallationKeys: SettingKeys {
     package let appSecret: Key<String> = .init(
         reload: "app_secret", .secret(), .required(initial: ""), neededFor: .everything, "from the developer console")
     package let domain: Key<String> = .init(
-        reload: "domain", .domain, .value("feishu"), "the platform; a URL is that of a test server")
+        reload: "domain", .domain, .value("feishu"),
+        "the platform; a URL is that of a test server, of `http://` on this machine alone unless `network.insecure` says otherwise"
+    )
     package let workspace: Key<String> = .init(reload: "workspace", .text(), .required(initial: ""), "whose the bot is")
     package let agent: Key<String> = .init(
         reload: "agent", .text(), .required(initial: ""),
@@ -238,9 +245,16 @@ package struct InstallationKeys: SettingKeys {
 
     static func locale(of domain: String) -> InstallationSettings.Locale { domain == "feishu" ? .zh : .en }
 
-    static func url(_ domain: String, at path: String) throws -> URL {
+    static func url(_ domain: String, at path: String, isInsecureAllowed: Bool) throws -> URL {
         guard let url = platformURL(domain) else {
             throw ConfigurationError(keyPath: path, problem: "expected \"feishu\", \"lark\" or an http(s) URL")
+        }
+        guard isInsecureAllowed || !url.isInClear else {
+            throw ConfigurationError(
+                keyPath: path,
+                problem:
+                    "http:// carries the app secret and all messages in clear: expected https://, a host of this machine such as 127.0.0.1, or \"network\": {\"insecure\": true}"
+            )
         }
         return url
     }

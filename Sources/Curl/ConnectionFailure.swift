@@ -16,6 +16,8 @@ package struct ConnectionFailure: Error, Sendable, Equatable, CustomStringConver
         case proxy
         /// The answer is too large.
         case tooLarge
+        /// Not tried: it would go over the network in clear, or to an address where it must not.
+        case refusedHere
         case other
     }
 
@@ -33,6 +35,19 @@ package struct ConnectionFailure: Error, Sendable, Equatable, CustomStringConver
         self.words = words
     }
 
+    static func clear(_ host: String) -> Self {
+        Self(
+            host: host, cause: .refusedHere,
+            words: "plain http and ws would carry secrets in clear: use https, or set network.insecure")
+    }
+
+    static func notPublic(_ host: String, address: String) -> Self {
+        let name = address == host ? host : "\(host) has the address \(address), which"
+        return Self(
+            host: host, cause: .refusedHere,
+            words: "\(name) is of this machine or a private network, and the domain that names it is not")
+    }
+
     package var description: String { "no connection to \(host)\(address.map { " (\($0))" } ?? ""): \(words)" }
 
     /// Another address of the host might do.
@@ -40,7 +55,7 @@ package struct ConnectionFailure: Error, Sendable, Equatable, CustomStringConver
         switch cause {
         case .certificate, .tls, .proxy, .other: true
         // Where one can't be connected to, libcurl has tried the others.
-        case .connect, .nameResolution, .caFile, .tooLarge: false
+        case .connect, .nameResolution, .caFile, .tooLarge, .refusedHere: false
         }
     }
 

@@ -54,27 +54,39 @@ final class CurlHandle: Sendable {
 
     /// Does what the handle is set up for, on a thread of its own, until `deadline`. Of several addresses those that
     /// failed come last.
+    /// - Parameter mustBePublic: no address of this machine or of a private network is connected to, but a proxy's.
     /// - Returns: the address that was connected to.
     /// - Throws: `ConnectionFailure`, `DeadlineExceeded`, `CancellationError` (within a second).
-    func perform(_ route: Route, _ addresses: AddressMemory, deadline: Deadline) async throws -> String? {
+    func perform(
+        _ route: Route, _ addresses: AddressMemory, mustBePublic: Bool = false, deadline: Deadline
+    ) async throws -> String? {
         let cancellation = Cancellation()
         return try await withTaskCancellationHandler {
             // The caller bounds how many at a time.
-            try await BlockingCall.run { Result { try self.performBlocking(route, addresses, cancellation, deadline) } }
-                .get()
+            try await BlockingCall.run {
+                Result { try self.performBlocking(route, addresses, mustBePublic, cancellation, deadline) }
+            }.get()
         } onCancel: {
             cancellation.isCancelled.store(true, ordering: .relaxed)
         }
     }
 
     private func performBlocking(
-        _ route: Route, _ addresses: AddressMemory, _ cancellation: Cancellation, _ deadline: Deadline
+        _ route: Route, _ addresses: AddressMemory, _ mustBePublic: Bool, _ cancellation: Cancellation,
+        _ deadline: Deadline
     ) throws -> String? {
-        var attempt = try attempt(route, avoiding: addresses.avoided(of: route), cancellation, deadline)
+        if mustBePublic, let scope = AddressScope(host: route.host), scope != .internet {
+            throw ConnectionFailure.notPublic(route.host, address: route.host)
+        }
+        var attempt = try attempt(
+            route, avoiding: addresses.avoided(of: route), mustBePublic, cancellation, deadline)
         if attempt.code == CURLE_COULDNT_CONNECT, attempt.hasAvoided {
             // All others are worse.
             addresses.forget(route)
-            attempt = try self.attempt(route, avoiding: [], cancellation, deadline)
+            attempt = try self.attempt(route, avoiding: [], mustBePublic, cancellation, deadline)
+        }
+        if attempt.code == CURLE_COULDNT_CONNECT, attempt.address == nil, let address = attempt.notPublic {
+            throw ConnectionFailure.notPublic(route.host, address: address)
         }
         switch attempt.code {
         case CURLE_OK: return attempt.address
@@ -96,16 +108,18 @@ final class CurlHandle: Sendable {
         let words: String
         let address: String?
         let hasAvoided: Bool
+        let notPublic: String?
     }
 
     private func attempt(
-        _ route: Route, avoiding avoided: Set<String>, _ cancellation: Cancellation, _ deadline: Deadline
+        _ route: Route, avoiding avoided: Set<String>, _ mustBePublic: Bool, _ cancellation: Cancellation,
+        _ deadline: Deadline
     ) throws -> Attempt {
         let milliseconds = deadline.remaining.milliseconds
         guard milliseconds > 0 else { throw DeadlineExceeded(operation: "reaching \(route.host)") }
         set(CURLOPT_TIMEOUT_MS, Int(milliseconds))
         set(CURLOPT_CONNECTTIMEOUT_MS, Int(milliseconds))
-        let dialling = Dialling(avoiding: avoided)
+        let dialling = Dialling(route, avoiding: avoided, mustBePublic: mustBePublic)
         set(CURLOPT_NOPROGRESS, 0)
         _ = lgw_curl_set_pointer(pointer, CURLOPT_XFERINFODATA, Unmanaged.passUnretained(cancellation).toOpaque())
         _ = lgw_curl_set_progress(pointer) { context, _, _, _, _ in
@@ -127,6 +141,6 @@ final class CurlHandle: Sendable {
         let connected = String(cString: lgw_curl_primary_ip(pointer))
         return Attempt(
             code: code, words: words, address: connected.isEmpty ? dialling.lastAddress : connected,
-            hasAvoided: dialling.refusals > 0)
+            hasAvoided: dialling.refusals > 0, notPublic: dialling.notPublic)
     }
 }

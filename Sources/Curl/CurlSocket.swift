@@ -24,11 +24,13 @@ package struct CurlSocket: Sendable {
     }
 
     /// - Parameter url: http or https, without a path; its host alone stands in errors.
+    /// - Parameter mustBePublic: no address of this machine or of a private network is connected to, but a proxy's.
     /// - Throws: `ConnectionFailure`, `DeadlineExceeded`, `CancellationError`.
     package static func connect(
         to url: String, route: Route, isSecure: Bool, settings: NetworkSettings, addresses: AddressMemory,
-        deadline: Deadline
+        mustBePublic: Bool = false, deadline: Deadline
     ) async throws -> CurlSocket {
+        try settings.refuseClear(to: route.host, isSecure: isSecure)
         let handle = try CurlHandle(host: route.host)
         settings.apply(to: handle, isSecure: isSecure)
         handle.set(CURLOPT_URL, url)
@@ -39,7 +41,8 @@ package struct CurlSocket: Sendable {
         handle.set(CURLOPT_SSL_ENABLE_ALPN, 0)
         // Its own buffer is of no use to us: `receive` reads into ours.
         handle.set(CURLOPT_BUFFERSIZE, 1024)
-        let address = try await handle.perform(route, addresses, deadline: deadline)
+        let address = try await handle.perform(
+            route, addresses, mustBePublic: mustBePublic, deadline: deadline)
         var descriptor: curl_socket_t = -1
         guard lgw_curl_active_socket(handle.pointer, &descriptor) == CURLE_OK, descriptor >= 0 else {
             throw ConnectionFailure(host: route.host, cause: .other, words: "the connection ended at once")

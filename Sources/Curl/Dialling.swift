@@ -5,13 +5,20 @@ import Glibc
 /// on with the next one. Of one thread.
 final class Dialling {
     private let avoided: Set<String>
+    private let route: Route
+    private let mustBePublic: Bool
     /// Sockets that were refused.
     private(set) var refusals = 0
     /// The address of the last socket that was made.
     private(set) var lastAddress: String?
+    /// The last one that is not of the internet, and was refused for that.
+    private(set) var notPublic: String?
 
-    init(avoiding avoided: Set<String>) {
+    /// - Parameter mustBePublic: no address but those of the internet is connected to; a proxy's is.
+    init(_ route: Route, avoiding avoided: Set<String>, mustBePublic: Bool) {
+        self.route = route
         self.avoided = avoided
+        self.mustBePublic = mustBePublic
     }
 
     /// - Parameter body: calls libcurl.
@@ -34,9 +41,20 @@ final class Dialling {
             refusals += 1
             return CURL_SOCKET_BAD
         }
+        if mustBePublic, !route.isProxy(port: Self.port(&address.pointee.addr)),
+            name.flatMap({ AddressScope(address: $0) }) != .internet
+        {
+            notPublic = name ?? "?"
+            return CURL_SOCKET_BAD
+        }
         lastAddress = name
         return socket(
             address.pointee.family, address.pointee.socktype | Int32(SOCK_CLOEXEC.rawValue), address.pointee.protocol)
+    }
+
+    /// It stands at the same place for both families.
+    private static func port(_ address: UnsafePointer<sockaddr>) -> Int {
+        address.withMemoryRebound(to: sockaddr_in.self, capacity: 1) { Int(UInt16(bigEndian: $0.pointee.sin_port)) }
     }
 
     private static func name(_ address: UnsafePointer<sockaddr>, _ size: UInt32) -> String? {

@@ -13,6 +13,8 @@ package final class HTTPExchange: Sendable {
         /// Names in lower case.
         package let headers: [String: String]
         package let body: Data
+        /// Of the host; nil: a proxy stands before it.
+        package let address: String?
     }
 
     /// Whether a domain answered a request.
@@ -38,6 +40,8 @@ package final class HTTPExchange: Sendable {
     private let idle = Mutex<[CurlHandle]>([])
 
     private static let maxIdle = 32
+
+    package var isInsecureAllowed: Bool { settings.isInsecureAllowed }
 
     /// - Parameter timeout: of a request as a whole, its wait for its turn included.
     /// - Parameter observe: told of each request that was answered, and of those that were not, though they had at
@@ -69,6 +73,7 @@ package final class HTTPExchange: Sendable {
         }
         // Empty: libcurl asks for permission before it sends a large body, and waits a second for it.
         headers["Expect"] = ""
+        try settings.refuseClear(to: url.host ?? "?", isSecure: url.scheme?.lowercased() == "https")
         // libcurl does not look: a line break in a value would begin another header.
         guard headers.allSatisfy({ Self.isPlain($0.key) && Self.isPlain($0.value) }) else {
             throw ConnectionFailure(
@@ -142,7 +147,9 @@ package final class HTTPExchange: Sendable {
         let address = try await handle.perform(route, addresses, deadline: deadline)
         addresses.answered(address, of: route)
         withExtendedLifetime(lines) {}
-        let answer = received.answer(status: lgw_curl_status(handle.pointer))
+        let isProxied = route.isProxy(port: Int(lgw_curl_primary_port(handle.pointer)))
+        let answer = received.answer(
+            status: lgw_curl_status(handle.pointer), address: isProxied ? nil : address)
         idle.withLock { if $0.count < Self.maxIdle { $0.append(handle) } }
         return answer
     }
@@ -216,7 +223,9 @@ private final class ReceivedAnswer: Sendable {
         }
     }
 
-    func answer(status: Int) -> HTTPExchange.Answer {
-        state.withLock { HTTPExchange.Answer(status: status, headers: $0.headers, body: $0.body) }
+    func answer(status: Int, address: String?) -> HTTPExchange.Answer {
+        state.withLock {
+            HTTPExchange.Answer(status: status, headers: $0.headers, body: $0.body, address: address)
+        }
     }
 }

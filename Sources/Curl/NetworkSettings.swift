@@ -7,10 +7,17 @@ package struct NetworkSettings: Sendable, Equatable {
     package var caFile: String?
     package var systemStore = TrustStore.system
     package var proxies = Proxies()
+    /// Plain http and ws may go to other machines, and a public domain may name an endpoint of a private network.
+    package var isInsecureAllowed = false
     /// Addresses that stand in for the name server's, in curl's form `host:port:address[,address]`. For tests.
     package var addresses: [String] = []
 
     package init() {}
+
+    /// - Throws: `ConnectionFailure` where what is sent would leave this machine in clear.
+    package func refuseClear(to host: String, isSecure: Bool) throws(ConnectionFailure) {
+        guard isSecure || isInsecureAllowed || AddressScope(host: host) == .thisMachine else { throw .clear(host) }
+    }
 
     /// Sets what a handle needs for one URL.
     func apply(to handle: CurlHandle, isSecure: Bool) {

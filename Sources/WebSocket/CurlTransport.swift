@@ -22,7 +22,7 @@ package struct CurlTransport: WebSocketTransport {
         do {
             socket = try await CurlSocket.connect(
                 to: target.connectURL, route: route, isSecure: target.isSecure, settings: network,
-                addresses: addresses, deadline: deadline)
+                addresses: addresses, mustBePublic: options.mustBePublic, deadline: deadline)
         } catch let error as ConnectionFailure {
             throw WebSocketError.unreachable(error)
         }

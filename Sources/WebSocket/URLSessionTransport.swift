@@ -1,4 +1,5 @@
 import AsyncRuntime
+import Curl
 import Foundation
 
 #if canImport(FoundationNetworking)
@@ -16,6 +17,12 @@ package struct URLSessionTransport: WebSocketTransport {
         to url: URL, options: WebSocketOptions, deadline: Deadline
     ) async throws -> any WebSocketConnection {
         let target = try WebSocketTarget(url)
+        // What a name resolves to is URLSession's secret.
+        if options.mustBePublic, let scope = AddressScope(host: target.host), scope != .internet {
+            throw WebSocketError.unreachable(
+                ConnectionFailure(
+                    host: target.host, cause: .refusedHere, words: "not an address of the internet"))
+        }
         var request = URLRequest(url: url)
         request.setValue(options.userAgent, forHTTPHeaderField: "User-Agent")
         let delegate = Delegate()

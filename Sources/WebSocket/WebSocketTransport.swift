@@ -32,6 +32,8 @@ package struct WebSocketOptions: Sendable, Equatable {
     /// A write that makes no progress for this long ends the connection.
     package var writeStall: Duration = .seconds(10)
     package var userAgent = "lark-gateway"
+    /// No address of this machine or of a private network is connected to, but a proxy's.
+    package var mustBePublic = false
 
     package init() {}
 }

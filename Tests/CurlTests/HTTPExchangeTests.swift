@@ -128,6 +128,7 @@ struct HTTPExchangeTests {
         }
         var network = NetworkSettings()
         network.addresses = ["two.example:\(silent.port):127.0.0.1,127.0.0.2"]
+        network.isInsecureAllowed = true
         let exchange = HTTPExchange(settings: network, timeout: .seconds(2))
         let url = try #require(URL(string: "http://two.example:\(silent.port)/"))
         let error = await #expect(throws: DeadlineExceeded.self) { try await exchange.send("GET", url) }
@@ -182,6 +183,28 @@ struct HTTPExchangeTests {
         let server = try HTTPServer(host: "127.0.0.1", port: 0) { .text($0.path) }
         let url = try #require(URL(string: "http://127.0.0.1:\(server.port)/a/../b/./c"))
         #expect(try await HTTPExchange().send("GET", url).body == Data("/a/../b/./c".utf8))
+        await server.stop()
+    }
+
+    @Test("S11: plain http goes to this machine alone, unless that is allowed: a request carries secrets")
+    func clear() async throws {
+        let paths = Recorder<String>()
+        let server = try HTTPServer(host: "127.0.0.1", port: 0) { request in
+            paths.record(request.path)
+            return .text("ok")
+        }
+        var network = NetworkSettings()
+        network.addresses = ["lark.example:\(server.port):127.0.0.1"]
+        let url = try #require(URL(string: "http://lark.example:\(server.port)/"))
+        let failure = await #expect(throws: ConnectionFailure.self) {
+            try await HTTPExchange(settings: network).send("POST", url, json: ["AppSecret": "s"])
+        }
+        #expect(failure?.cause == .refusedHere)
+        #expect(failure?.words.contains("use https, or set network.insecure") == true)
+        #expect(paths.all.isEmpty)
+        network.isInsecureAllowed = true
+        #expect(try await HTTPExchange(settings: network).send("GET", url).status == 200)
+        #expect(try await HTTPExchange().send("GET", self.url(server.port)).address == "127.0.0.1")
         await server.stop()
     }
 }

@@ -315,6 +315,11 @@ struct AdministrationTests {
                 "--secret", secret, environment: ["SECRET": "secret-a"], status: status)
         }
         #expect(try await add("acme", "support", secret: "secret-a", status: 2).contains("is seen by everybody"))
+        let clear = try await place.command(
+            "installation", "add", "cli_a", "--workspace", "acme", "--agent", "support", "--domain",
+            "http://lark.example",
+            "--secret", "env:SECRET", environment: ["SECRET": "secret-a"], status: 78)
+        #expect(clear.contains("--domain: http:// carries the app secret and all messages in clear"), "\(clear)")
         _ = try await add("acme", "support", status: 0)
         #expect(try await add("other", "support", status: 1).contains("is installed for workspace acme"))
         #expect(try await add("acme", "sales", status: 1).contains("for the agent support of this workspace"))

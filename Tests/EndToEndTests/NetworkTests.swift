@@ -46,6 +46,41 @@ struct NetworkTests {
         await stage.end(daemon)
     }
 
+    @Test("S11: an https domain whose bootstrap names a ws endpoint is refused, with what to do; nothing is sent there")
+    func lyingBootstrap() async throws {
+        let certificates = try await TestCertificates.shared
+        let stage = try await secureStage(certificates.good)
+        let heads = Recorder<String>()
+        let elsewhere = try RawServer { peer in heads.record(peer.readHead()) }
+        let url = "ws://127.0.0.1:\(elsewhere.port)/latest/meta-data/iam?service_id=1&x=1"
+        await stage.simulator.failEndpoint([.raw(status: 200, body: #"{"code":0,"data":{"URL":"\#(url)"}}"#)])
+        let daemon = try Daemon.run(
+            stage.configuration(extra: #", "network": {"ca_file": "\#(certificates.authority)", "proxy": null}"#))
+        #expect(try await daemon.logs("endpoint.refused"))
+        let event = daemon.events("endpoint.refused").first
+        #expect(event?["level"].string == "error" && event?["hint"].string?.contains("domain") == true)
+        #expect(event?["reason"].string?.contains("endpoint of ws") == true, "\(daemon.output)")
+        #expect(
+            try await eventually {
+                try await stage.rows("SELECT connection_state FROM gateway.installation") == ["(refused)"]
+            })
+        #expect(heads.all.isEmpty)
+        await stage.end(daemon)
+    }
+
+    @Test("a public_url of http is a warning at the start and of check")
+    func clearPublicURL() async throws {
+        let stage = try await Stage()
+        let configuration = stage.configuration(
+            extra: #", "public_url": "http://bots.example.com", "pairing": {"listen": "127.0.0.1:0"}"#)
+        let daemon = try await stage.start(configuration)
+        #expect(daemon.events("configuration.warned").map { $0["key"].string } == ["public_url"])
+        let check = try Daemon(["check", "--config", try Daemon.file(configuration)])
+        #expect(await check.ended() == 0)
+        #expect(check.output.contains("warn  public_url: http:// carries the links"), "\(check.output)")
+        await stage.end(daemon)
+    }
+
     @Test("urlsession is probed at the start, and refused where Foundation can't do it")
     func probe() async throws {
         let stage = try await Stage()

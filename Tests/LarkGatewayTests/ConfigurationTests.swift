@@ -60,6 +60,23 @@ struct ConfigurationTests {
     }
 
     @Test(
+        "S11: plain http is for this machine; elsewhere it must be said, and is warned of, as is a public_url of http")
+    func inClear() throws {
+        func warnings(_ domain: String, _ extra: String = "") throws -> [String] {
+            try parse(#"{"installations": [{\#(fourNames), "domain": "\#(domain)"}]\#(extra)}"#).warnings.map(\.key)
+        }
+        for domain in ["http://127.0.0.1:8700", "http://localhost:1", "http://[::1]:1", "https://h", "lark"] {
+            #expect(try warnings(domain) == [])
+        }
+        let insecure = #", "network": {"insecure": true}"#
+        #expect(try warnings("http://h", insecure) == ["installations[0].domain"])
+        #expect(try warnings("https://h", insecure) == [])
+        #expect(try parse(#"{"public_url": "http://e.com"}"#).warnings.map(\.key) == ["public_url"])
+        #expect(try parse(#"{"public_url": "https://e.com"}"#).warnings.isEmpty)
+        #expect(try parse(#"{"public_url": "http://127.0.0.1:1"}"#).warnings.isEmpty)
+    }
+
+    @Test(
         "each mistake names its key path, what was found and what is expected",
         arguments: [
             ("", "not JSON"), ("[]", "found an array, expected an object"),
@@ -122,6 +139,15 @@ struct ConfigurationTests {
                 #"{"installations": [{\#(fourNames), "domain": "ftp://x"}]}"#,
                 "installations[0].domain: found \"ftp://x\""
             ),
+            (
+                #"{"installations": [{\#(fourNames), "domain": "http://open.feishu.cn"}]}"#,
+                "installations[0].domain: http:// carries the app secret and all messages in clear"
+            ),
+            (
+                #"{"installations": [{\#(fourNames), "domain": "http://127.0.0.1.example"}]}"#,
+                "installations[0].domain: http:// carries the app secret and all messages in clear"
+            ),
+            (#"{"network": {"insecure": "yes"}}"#, "network.insecure: found a string, expected true or false"),
             (
                 #"{"installations": [{\#(fourNames), "access": "closed"}]}"#,
                 #"installations[0].access: found "closed", expected "pairing" or "open""#

@@ -65,6 +65,7 @@ private func goodValues(_ folder: String) -> [String: [String]] {
         "network.ca_file": ["\"\(folder)/a.pem\"", "\"\(folder)/b.pem\""],
         "network.proxy": [#""http://p:1""#, #""socks5h://ann:pass@p:2""#, "null"],
         "network.no_proxy[]": [#""localhost""#, #""10.0.0.0/8""#],
+        "network.insecure": ["true", "false"],
         "long_connection.handshake_timeout": durations, "long_connection.pong_timeout": durations,
         "long_connection.read_timeout": [#""31s""#, #""1h""#],
         "long_connection.max_frame": [#""64KiB""#, #""1GiB""#],
@@ -181,6 +182,7 @@ struct SettingsTests {
             || [
                 "neither a postgresql:// URI nor", "it can't be read", "expected 64KiB to 1GiB", "stands here twice",
                 "it is not a file", "not a URL of a proxy", "a port that is none",
+                "http:// carries the app secret",
             ].contains(where: error.problem.contains)
     }
 

@@ -122,7 +122,77 @@ struct LongConnectionEndTests {
 @Suite("The bootstrap's answers")
 struct EndpointTests {
     private func read(_ status: Int, _ body: String) throws(ConnectFailure) -> Endpoint {
-        try EndpointBootstrap.read(status: status, body: Data(body.utf8))
+        try EndpointBootstrap.read(status: status, body: Data(body.utf8), from: try origin("https://h"))
+    }
+
+    private func origin(
+        _ domain: String, address: String? = nil, isInsecureAllowed: Bool = false
+    ) throws(ConnectFailure) -> EndpointOrigin {
+        guard let domain = URL(string: domain) else { throw .retryable(reason: "no URL") }
+        return EndpointOrigin(domain: domain, address: address, isInsecureAllowed: isInsecureAllowed)
+    }
+
+    struct Case: Sendable, CustomTestStringConvertible {
+        let domain: String
+        var address: String?
+        let endpoint: String
+        var isInsecureAllowed = false
+        let isTaken: Bool
+
+        var testDescription: String { "\(domain) (\(address ?? "-")) \(endpoint) \(isInsecureAllowed)" }
+    }
+
+    @Test(
+        "S11: what a domain's bootstrap may name",
+        arguments: [
+            Case(domain: "https://h", address: "1.1.1.1", endpoint: "wss://e", isTaken: true),
+            // After https nothing goes in clear, whatever is allowed.
+            Case(domain: "https://h", address: "1.1.1.1", endpoint: "ws://e", isTaken: false),
+            Case(domain: "https://h", address: "1.1.1.1", endpoint: "ws://e", isInsecureAllowed: true, isTaken: false),
+            Case(domain: "https://127.0.0.1", address: "127.0.0.1", endpoint: "ws://127.0.0.1", isTaken: false),
+            // A public domain names public endpoints.
+            Case(domain: "https://h", address: "1.1.1.1", endpoint: "wss://127.0.0.1", isTaken: false),
+            Case(domain: "https://h", address: "1.1.1.1", endpoint: "wss://localhost", isTaken: false),
+            Case(domain: "https://h", address: "1.1.1.1", endpoint: "wss://169.254.169.254", isTaken: false),
+            Case(domain: "https://h", address: "1.1.1.1", endpoint: "wss://[fd00::1]", isTaken: false),
+            Case(
+                domain: "https://h", address: "1.1.1.1", endpoint: "wss://10.0.0.1", isInsecureAllowed: true,
+                isTaken: true),
+            // Behind a proxy its name alone is known.
+            Case(domain: "https://h", endpoint: "wss://10.0.0.1", isTaken: false),
+            Case(domain: "https://localhost", endpoint: "wss://127.0.0.1", isTaken: true),
+            // A private one names what it likes.
+            Case(domain: "https://h", address: "10.0.0.2", endpoint: "wss://10.0.0.1", isTaken: true),
+            Case(domain: "https://h", address: "127.0.0.1", endpoint: "wss://localhost", isTaken: true),
+            // In clear on this machine alone.
+            Case(domain: "http://127.0.0.1", address: "127.0.0.1", endpoint: "ws://127.0.0.1", isTaken: true),
+            Case(domain: "http://127.0.0.1", address: "127.0.0.1", endpoint: "ws://h", isTaken: false),
+            Case(domain: "http://127.0.0.1", address: "127.0.0.1", endpoint: "wss://h", isTaken: false),
+            Case(domain: "http://127.0.0.1", address: "127.0.0.1", endpoint: "ws://10.0.0.1", isTaken: false),
+            Case(domain: "http://h", address: "10.0.0.2", endpoint: "ws://e", isInsecureAllowed: true, isTaken: true),
+        ])
+    func origins(_ sample: Case) throws {
+        let origin = try origin(
+            sample.domain, address: sample.address, isInsecureAllowed: sample.isInsecureAllowed)
+        let body = Data(#"{"code":0,"data":{"URL":"\#(sample.endpoint)/p?service_id=1"}}"#.utf8)
+        do {
+            let endpoint = try EndpointBootstrap.read(status: 200, body: body, from: origin)
+            #expect(sample.isTaken)
+            // Then the address that a name has is looked at when it is connected to.
+            #expect(endpoint.mustBePublic == origin.isPublic)
+        } catch {
+            #expect(!sample.isTaken)
+            guard case .unsafe = error else { return #expect(Bool(false), "\(error)") }
+        }
+    }
+
+    @Test("S11: a domain is one of the internet by the address that answered, else by its name")
+    func publicDomains() throws {
+        #expect(try origin("https://h", address: "1.1.1.1").isPublic)
+        #expect(try origin("https://h").isPublic)
+        #expect(try !origin("https://h", address: "10.0.0.1").isPublic)
+        #expect(try !origin("https://10.0.0.1").isPublic)
+        #expect(try !origin("https://h", address: "1.1.1.1", isInsecureAllowed: true).isPublic)
     }
 
     @Test("a good one gives URL, service id and timing")

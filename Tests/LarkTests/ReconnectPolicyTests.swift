@@ -87,7 +87,11 @@ struct ReconnectPolicyTests {
     @Test("busy without an interval waits as long as the platform asked before, and backs off where it never did")
     mutating func busyWithoutInterval() throws {
         let body = Data(#"{"code":1,"msg":"system busy"}"#.utf8)
-        let failure = #expect(throws: ConnectFailure.self) { try EndpointBootstrap.read(status: 200, body: body) }
+        let origin = EndpointOrigin(
+            domain: try #require(URL(string: "https://h")), address: nil, isInsecureAllowed: false)
+        let failure = #expect(throws: ConnectFailure.self) {
+            try EndpointBootstrap.read(status: 200, body: body, from: origin)
+        }
         guard case .retryable(_, let busy?) = failure else { return #expect(Bool(false)) }
         let learned = try config(#"{"ReconnectInterval": 20}"#)
         // The last bootstrap or pong had none.

@@ -1,4 +1,5 @@
 import AsyncRuntime
+import Curl
 import Foundation
 import HTTPServer
 import Testing
@@ -76,6 +77,50 @@ struct CurlTransportTests {
                 to: try #require(URL(string: base + "/slow")), options: WebSocketOptions(),
                 deadline: .after(.milliseconds(300)))
         }
+        await server.stop()
+    }
+
+    @Test(
+        "S11: where the peer must be one of the internet no address of this machine or a private network is connected to",
+        arguments: ["127.0.0.1", "lark.example", "localhost"])
+    func notPublic(host: String) async throws {
+        let connections = Mutex(0)
+        let (server, _) = try serve { _ in connections.withLock { $0 += 1 } }
+        var network = NetworkSettings()
+        network.addresses = ["lark.example:\(server.port):127.0.0.1,10.255.255.1"]
+        network.isInsecureAllowed = true
+        var options = WebSocketOptions()
+        let url = try #require(URL(string: "ws://\(host):\(server.port)/"))
+        let transport = CurlTransport(network: network)
+        await (try transport.connect(to: url, options: options, deadline: .after(.seconds(60)))).close(
+            .normal, reason: "")
+        options.mustBePublic = true
+        let error = await #expect(throws: WebSocketError.self) {
+            try await transport.connect(to: url, options: options, deadline: .after(.seconds(60)))
+        }
+        guard case .unreachable(let failure) = error else {
+            return #expect(Bool(false), "\(String(describing: error))")
+        }
+        #expect(failure.cause == .refusedHere)
+        #expect(failure.words.contains("is of this machine or a private network"))
+        #expect(connections.withLock { $0 } == 1)
+        await server.stop()
+    }
+
+    @Test("S11: ws goes to this machine alone, unless that is allowed")
+    func clear() async throws {
+        let (server, _) = try serve { _ in Issue.record("it was connected to") }
+        var network = NetworkSettings()
+        network.addresses = ["lark.example:\(server.port):127.0.0.1"]
+        let url = try #require(URL(string: "ws://lark.example:\(server.port)/"))
+        let error = await #expect(throws: WebSocketError.self) {
+            try await CurlTransport(network: network)
+                .connect(to: url, options: WebSocketOptions(), deadline: .after(.seconds(60)))
+        }
+        guard case .unreachable(let failure) = error else {
+            return #expect(Bool(false), "\(String(describing: error))")
+        }
+        #expect(failure.cause == .refusedHere)
         await server.stop()
     }
 }

@@ -87,6 +87,7 @@ struct LyingNetworkTests {
         let silent = isSilent ? try SilentIPv6(port: server.port) : nil
         var network = NetworkSettings()
         network.addresses = ["two.example:\(server.port):[::1],127.0.0.1"]
+        network.isInsecureAllowed = true
         let connection = try await connect(
             WebSocketPeer.url(server.port, host: "two.example"), within: .seconds(10), network: network)
         try await connection.send(.binary([1]))
@@ -112,6 +113,7 @@ struct LyingNetworkTests {
         let good = try goodPeer(address: 0x7F00_0002, port: silent.port)
         var network = NetworkSettings()
         network.addresses = ["two.example:\(silent.port):127.0.0.1,127.0.0.2"]
+        network.isInsecureAllowed = true
         let transport = CurlTransport(network: network)
         let url = try WebSocketPeer.url(silent.port, scheme: scheme, host: "two.example")
         func attempt(_ limit: Duration) async throws -> any WebSocketConnection {
@@ -140,6 +142,7 @@ struct LyingNetworkTests {
         }
         var network = NetworkSettings()
         network.addresses = ["one.example:\(rude.port):127.0.0.1"]
+        network.isInsecureAllowed = true
         let transport = CurlTransport(network: network)
         let url = try WebSocketPeer.url(rude.port, host: "one.example")
         for _ in 0..<3 {

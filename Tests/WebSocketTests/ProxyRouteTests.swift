@@ -47,6 +47,34 @@ struct ProxyRouteTests {
         await proxy.stop()
     }
 
+    @Test("S11: a proxy of a private network is one, also where the peer must be one of the internet")
+    func privateProxy() async throws {
+        let proxy = try await TestProxy(.socks5, wantsPassword: false)
+        let server = try WebSocketPeer.serve(WebSocketPeer.echo)
+        var network = NetworkSettings()
+        network.proxies = Proxies(try Proxy(proxy.url), exceptions: [])
+        network.isInsecureAllowed = true
+        network.addresses = ["peer.example:\(server.port):127.0.0.1"]
+        var options = WebSocketOptions()
+        options.mustBePublic = true
+        let connection = try await CurlTransport(network: network).connect(
+            to: WebSocketPeer.url(server.port, scheme: "ws", host: "peer.example"), options: options,
+            deadline: .after(.seconds(60)))
+        try await connection.send(.binary([1]))
+        #expect(try await connection.receive() == .message(.binary([1])))
+        await connection.close(.normal, reason: "")
+        // Around it, the same name is refused.
+        network.proxies.exceptions = ["peer.example"]
+        let around = CurlTransport(network: network)
+        await #expect(throws: WebSocketError.self) {
+            try await around.connect(
+                to: WebSocketPeer.url(server.port, scheme: "ws", host: "peer.example"), options: options,
+                deadline: .after(.seconds(60)))
+        }
+        await server.stop()
+        await proxy.stop()
+    }
+
     @Test("as the environment names it")
     func environment() async throws {
         let proxy = try await TestProxy(.http, wantsPassword: true)

@@ -105,6 +105,13 @@ actor InstallationSupervisor {
                         .installationRefused(appID: credentials.appID, code: code, reason: reason, retryIn: wait))
                 }
                 lastRefusal = reason
+            } catch ConnectFailure.unsafe(let reason) {
+                wait = policy.refused()
+                show(.refused(reason: reason, retryAt: .now + wait))
+                if lastRefusal != reason {
+                    logger.log(.endpointRefused(appID: credentials.appID, reason: reason, retryIn: wait))
+                }
+                lastRefusal = reason
             } catch ConnectFailure.retryable(let reason, let busy) {
                 wait = policy.failed(busy: busy, using: &random)
                 show(.backingOff(reason: reason, retryAt: .now + wait))

@@ -6,11 +6,14 @@ package struct Endpoint: Sendable {
     package let url: URL
     package let serviceID: Int32
     package let config: ClientConfig
+    /// It has no address of this machine or of a private network.
+    package let mustBePublic: Bool
 
-    package init(url: URL, serviceID: Int32, config: ClientConfig) {
+    package init(url: URL, serviceID: Int32, config: ClientConfig, mustBePublic: Bool = false) {
         self.url = url
         self.serviceID = serviceID
         self.config = config
+        self.mustBePublic = mustBePublic
     }
 }
 
@@ -18,6 +21,8 @@ package struct Endpoint: Sendable {
 package enum ConnectFailure: Error, Sendable, Equatable, CustomStringConvertible {
     /// A person must act; tried again slowly, and at once when the installation changes.
     case refused(code: Int, reason: String)
+    /// The platform was not asked, or not followed, since that would not be safe. A person must act; tried again slowly.
+    case unsafe(reason: String)
     /// Will pass; tried again with backoff. `busy` where the platform itself said so.
     case retryable(reason: String, busy: Busy? = nil)
 
@@ -29,6 +34,7 @@ package enum ConnectFailure: Error, Sendable, Equatable, CustomStringConvertible
     package var description: String {
         switch self {
         case .refused(let code, let reason): "refused (code \(code)): \(reason)"
+        case .unsafe(let reason): "refused here: \(reason)"
         case .retryable(let reason, _): reason
         }
     }
@@ -58,13 +64,17 @@ package struct EndpointBootstrap: Sendable {
                 json: ["AppID": appID, "AppSecret": appSecret], for: .connecting, of: appID)
         } catch let error as CancellationError {
             throw error
+        } catch let error as ConnectionFailure where error.cause == .refusedHere {
+            throw ConnectFailure.unsafe(reason: "\(domain.host ?? "?"): \(error.words)")
         } catch {
             throw ConnectFailure.retryable(reason: "bootstrap: \(error)")
         }
-        return try Self.read(status: answer.status, body: answer.body)
+        let origin = EndpointOrigin(
+            domain: domain, address: answer.address, isInsecureAllowed: http.isInsecureAllowed)
+        return try Self.read(status: answer.status, body: answer.body, from: origin)
     }
 
-    static func read(status: Int, body: Data) throws(ConnectFailure) -> Endpoint {
+    static func read(status: Int, body: Data, from origin: EndpointOrigin) throws(ConnectFailure) -> Endpoint {
         guard let json = JSONValue(parsing: body), let code = json["code"].integer else {
             throw .retryable(reason: "bootstrap: HTTP \(status) with \(body.count) bytes that are no JSON answer")
         }
@@ -79,11 +89,12 @@ package struct EndpointBootstrap: Sendable {
         guard let url = URL(string: text), let scheme = url.scheme?.lowercased(), ["ws", "wss"].contains(scheme) else {
             throw .retryable(reason: "bootstrap: the URL is neither ws nor wss")
         }
+        try origin.check(url)
         let query = URLComponents(url: url, resolvingAgainstBaseURL: false)?.queryItems
         guard let service = query?.first(where: { $0.name == "service_id" })?.value.flatMap({ Int32($0) }) else {
             throw .retryable(reason: "bootstrap: the URL has no service_id")
         }
-        return Endpoint(url: url, serviceID: service, config: config)
+        return Endpoint(url: url, serviceID: service, config: config, mustBePublic: origin.isPublic)
     }
 
     private static func failure(code: Int, message: String, _ config: ClientConfig) -> ConnectFailure {

@@ -53,14 +53,18 @@ package actor LongConnection {
         dropped: @escaping @Sendable (LongConnectionMachine.Dropped) -> Void
     ) async throws -> LongConnection {
         do {
+            var options = settings.webSocket
+            options.mustBePublic = endpoint.mustBePublic
             let socket = try await transport.connect(
-                to: endpoint.url, options: settings.webSocket, deadline: .after(settings.handshakeTimeout))
+                to: endpoint.url, options: options, deadline: .after(settings.handshakeTimeout))
             return LongConnection(
                 socket: socket, endpoint: endpoint, rules: settings.rules, receive: receive, dropped: dropped)
         } catch let error as CancellationError {
             throw error
         } catch let error as HandshakeError {
             throw Self.failure(error)
+        } catch WebSocketError.unreachable(let failure) where failure.cause == .refusedHere {
+            throw ConnectFailure.unsafe(reason: "the endpoint: \(failure.words)")
         } catch {
             throw ConnectFailure.retryable(reason: "\(error)")
         }

@@ -69,7 +69,8 @@ enum InstallationCommand {
         let settings = try InstallationSettings(
             appID: appID, appSecret: secret(arguments), domain: arguments.options["domain"] ?? "feishu",
             workspace: arguments.required("workspace"), agent: arguments.required("agent"),
-            access: arguments.options["access"], locale: arguments.options["locale"])
+            access: arguments.options["access"], locale: arguments.options["locale"],
+            isInsecureAllowed: configuration.isInsecureAllowed)
         do {
             let was = try await repository.addInstallation(settings, sealedWith: key)
             Terminal.say(was == "new" ? "installed" : "installed: it was \(was), and keeps its members")

@@ -30,6 +30,7 @@ struct Service: Sendable {
     /// - Returns: whether all of the stop was done in time.
     private func serve(own: PrivatePostgres?) async throws -> Bool {
         let url = try Database.url(configuration)
+        for (key, problem) in configuration.warnings { logger.log(.configurationWarned(key: key, problem: problem)) }
         let metrics = Metrics()
         let gateway = Gateway(
             configuration.gatewaySettings(databaseURL: url),
@@ -95,6 +96,7 @@ struct Service: Sendable {
                 new.logExposedFiles(of: path, to: logger)
                 try await gateway.reload(new.gatewaySettings(databaseURL: url))
                 installations = new.installations.count
+                for (key, problem) in new.warnings { logger.log(.configurationWarned(key: key, problem: problem)) }
                 logger.log(
                     .configurationReloaded(
                         installations: installations, keysForRestart: new.keysForRestart(since: configuration)))

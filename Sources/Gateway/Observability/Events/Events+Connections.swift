@@ -68,6 +68,20 @@ extension LogEvent {
             ])
     }
 
+    static func endpointRefused(appID: String, reason: String, retryIn: Duration) -> Self {
+        Self(
+            .error, "endpoint.refused",
+            [
+                ("app_id", .text(appID)), ("reason", .text(reason)), ("retry_in_ms", .milliseconds(retryIn)),
+                (
+                    "hint",
+                    .text(
+                        "nothing was sent there: look at the installation's domain and at who answers in its name; "
+                            + "for a platform of your own network set network.insecure, if that is what you want")
+                ),
+            ])
+    }
+
     static func platformUnreachable(domain: String, _ error: any Error) -> Self {
         Self(
             .warning, "platform.unreachable",

@@ -19,6 +19,10 @@ extension LogEvent {
             [("file", .text(file)), ("problem", .text(problem)), ("hint", .text(hint))])
     }
 
+    package static func configurationWarned(key: String, problem: String) -> Self {
+        Self(.warning, "configuration.warned", [("key", .text(key)), ("problem", .text(problem))])
+    }
+
     package static func configurationRefused(_ error: any Error) -> Self {
         Self(
             .error, "configuration.refused",
