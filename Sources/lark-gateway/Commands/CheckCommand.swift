@@ -52,6 +52,8 @@ enum CheckCommand {
                 deadline: .after(.seconds(10)))
             let writability = try Writability(
                 try await pool.query(Writability.statement, deadline: .after(.seconds(10))))
+            let logging = try StatementLogging(
+                try await pool.query(StatementLogging.statement, deadline: .after(.seconds(10))))
             await pool.close()
             let number: Int = try version.first?.value("number") ?? 0
             guard number >= 140_000 else {
@@ -67,6 +69,7 @@ enum CheckCommand {
                 ? "the schema is up to date"
                 : "to be applied: " + missing.map(\.description).joined(separator: "; ")
             Terminal.say("ok    database: Postgres \(number / 10_000), \(schema)")
+            for warning in logging.warnings { Terminal.say("warn  database: \(warning)") }
             return ExitCode.done
         } catch let error as ConfigurationError {
             Terminal.say("FAIL  \(error)")
