@@ -61,6 +61,26 @@ struct SecretsTests {
         await stage.end(daemon)
     }
 
+    @Test("a secret that comes by standard input is on no command line, and is the one that connects")
+    func standardInput() async throws {
+        let stage = try await Stage()
+        let configuration = """
+            {"database_url": "\(stage.url)", "sealing": {"key": "\(Self.key)"}, "metrics": {"listen": null}}
+            """
+        // What comes is the secret, but for the line's end.
+        let add = try Daemon(
+            [
+                "-c", #"printf '%s\n' "$SECRET" | "$0" "$@""#, Daemon.executable, "installation", "add", Stage.app.id,
+                "--workspace", "acme", "--agent", "support", "--domain", stage.larkURL, "--secret", "-", "--config",
+                try Daemon.file(configuration),
+            ], environment: ["SECRET": Stage.app.secret], executable: "/bin/sh")
+        #expect(await add.ended() == 0, "\(add.output)")
+        #expect(add.output == "installed\n")
+        let daemon = try Daemon.run(configuration)
+        #expect(await stage.simulator.wait(until: .after(.seconds(30))) { $0.connectionCount == 1 })
+        await stage.end(daemon)
+    }
+
     @Test(
         "a dump of the database holds no secret; and a sealed one that is put into another app's row opens for nobody")
     func atRest() async throws {
