@@ -2,9 +2,21 @@ import CLibpq
 
 /// A connection URI or keyword text, as libpq reads it (Postgres documentation, 34.1.1).
 package enum ConnectionText {
+    /// Whether libpq takes it, every port is a number, and no host has an `@`. In a URI whose password has a `/` or an
+    /// `@` that is not percent-encoded, libpq reads a part of the password as the port or the host, and quotes it in its
+    /// errors.
     package static func isValid(_ text: String) -> Bool {
         guard let options = PQconninfoParse(text, nil) else { return false }
-        PQconninfoFree(options)
+        defer { PQconninfoFree(options) }
+        var option = options
+        while let keyword = option.pointee.keyword {
+            if let value = option.pointee.val,
+                !isPossible(String(cString: value), as: String(cString: keyword))
+            {
+                return false
+            }
+            option += 1
+        }
         return true
     }
 
@@ -34,5 +46,16 @@ package enum ConnectionText {
 
     private static func isThisMachine(_ host: String) -> Bool {
         host.hasPrefix("/") || host.hasPrefix("@") || host == "localhost" || host == "::1" || host.hasPrefix("127.")
+    }
+
+    /// - Parameter value: of several hosts or ports, with a comma between two of them.
+    private static func isPossible(_ value: String, as keyword: String) -> Bool {
+        let items = value.split(separator: ",").map(\.utf8)
+        return switch keyword {
+        case "port": items.allSatisfy { $0.allSatisfy { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) } }
+        // A folder of sockets may have one, and an abstract socket begins with it.
+        case "host": items.allSatisfy { $0.first == UInt8(ascii: "/") || !$0.dropFirst().contains(UInt8(ascii: "@")) }
+        default: true
+        }
     }
 }

@@ -82,6 +82,25 @@ struct SecretsTests {
     }
 
     @Test(
+        "the database's password is in no error, whatever is wrong with the address",
+        arguments: [
+            "postgres://ann:db-5ecret@127.0.0.1:1/x", "postgres://ann:db-5ecret@127.0.0.1:port/x",
+            "postgres://ann:db-5ecret@[::1/x", "postgres://ann:db-5ecret%zz@127.0.0.1:1/x",
+            "postgres://ann:db-5ecret@127.0.0.1:1/x?no=such", "host=127.0.0.1 port=1 password=db-5ecret",
+            "host=127.0.0.1 port=1 password='db-5ecret", "host=127.0.0.1 port=1 password = db-5ecret no=such",
+            "db-5ecret",
+            // Signs that should be percent-encoded: what stands behind them is the port, or in the host.
+            "postgres://ann:db-5ecret/x@127.0.0.1:1/x", "postgres://ann:x@db-5ecret@127.0.0.1:1/x",
+        ])
+    func databasePassword(url: String) async throws {
+        let command = try Daemon([
+            "migrate", "--config", try Daemon.file(#"{"database_url": "\#(url)", "metrics": {"listen": null}}"#),
+        ])
+        #expect(await command.ended() != 0)
+        #expect(!command.output.isEmpty && !command.output.contains("5ecret"), "\(command.output)")
+    }
+
+    @Test(
         "a dump of the database holds no secret; and a sealed one that is put into another app's row opens for nobody")
     func atRest() async throws {
         let apps = ["cli_a", "cli_b"].map { SimulatedApp(id: $0, secret: "5ecret-of-\($0)") }
