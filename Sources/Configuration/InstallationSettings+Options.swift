@@ -4,11 +4,12 @@ import Store
 
 extension InstallationSettings {
     /// Where the platform is that an option `--domain` names.
+    /// - Parameter isInsecureAllowed: `network.insecure` of the file.
     /// - Throws: `ConfigurationError` that names the option.
-    package static func domain(option text: String) throws -> URL {
+    package static func domain(option text: String, isInsecureAllowed: Bool) throws -> URL {
         let reading = SettingReading(environment: [:], need: .everything)
         let domain = try InstallationKeys.keys.domain.kind.read(JSONNode(path: "--domain", value: text), reading)
-        return try InstallationKeys.url(domain, at: "--domain")
+        return try InstallationKeys.url(domain, at: "--domain", isInsecureAllowed: isInsecureAllowed)
     }
 
     /// From a command's options, by the rules of the configuration file.

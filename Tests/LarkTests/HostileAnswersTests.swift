@@ -38,13 +38,20 @@ struct HostileAnswersTests {
             http: HTTPExchange(timeout: .seconds(20)))
     }
 
+    private static func origin() throws -> EndpointOrigin {
+        EndpointOrigin(
+            domain: try #require(URL(string: "https://127.0.0.1")), address: "127.0.0.1", isInsecureAllowed: false)
+    }
+
     @Test("JSON that is nested 100,000 deep is none: as an event, as a message's content, as an answer, in a list")
     func nesting() async throws {
         let decoder = EventDecoder(appID: "cli_1", bot: BotIdentity(openID: "ou_bot", unionID: "on_bot"))
         for text in Self.nested {
             #expect(JSONValue(parsing: text) == nil)
             _ = decoder.decode(Array(text.utf8))
-            #expect(throws: ConnectFailure.self) { try EndpointBootstrap.read(status: 200, body: Data(text.utf8)) }
+            #expect(throws: ConnectFailure.self) {
+                try EndpointBootstrap.read(status: 200, body: Data(text.utf8), from: try Self.origin())
+            }
             let server = try Self.answering(text)
             let error = await #expect(throws: OpenAPIError.self) { try await Self.client(server).checkCredentials() }
             #expect(error?.remedy == .retry(after: nil))
@@ -73,7 +80,9 @@ struct HostileAnswersTests {
         let server = try Self.answering(token, #"{"code":0,"data":{"message_id":"om_1"}}"#)
         let client = try Self.client(server)
         for uuid in ["u1", "u2"] {
-            #expect(try await client.send(.text(MessageText("hi", mentioning: .nobody)), to: .chat("oc_1"), uuid: uuid) == "om_1")
+            #expect(
+                try await client.send(.text(MessageText("hi", mentioning: .nobody)), to: .chat("oc_1"), uuid: uuid)
+                    == "om_1")
         }
     }
 
@@ -87,7 +96,8 @@ struct HostileAnswersTests {
         let endpoint = try EndpointBootstrap.read(
             status: 200,
             body: Data(
-                #"{"code":0,"data":{"URL":"wss://127.0.0.1/ws?service_id=1","ClientConfig":\#(config)}}"#.utf8))
+                #"{"code":0,"data":{"URL":"wss://127.0.0.1/ws?service_id=1","ClientConfig":\#(config)}}"#.utf8),
+            from: try Self.origin())
         let day = Duration.seconds(86_400)
         #expect(endpoint.config.pingInterval >= .seconds(1) && endpoint.config.pingInterval <= day)
         #expect(endpoint.config.reconnectNonce >= .seconds(1) && endpoint.config.reconnectNonce <= day)

@@ -89,7 +89,10 @@ enum InstallationCommand {
             throw UsageError("the secret of \(appID) stands in the configuration file: change it there, and reload")
         }
         let key = try sealingKey(configuration)
-        let given = try arguments.options["domain"].map { try InstallationSettings.domain(option: $0).absoluteString }
+        let given = try arguments.options["domain"].map {
+            try InstallationSettings.domain(option: $0, isInsecureAllowed: configuration.isInsecureAllowed)
+                .absoluteString
+        }
         let secret = try secret(arguments)
         guard let known = try await repository.sealedSecret(of: appID) else {
             Terminal.say("no installation of \(appID)")
