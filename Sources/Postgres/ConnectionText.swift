@@ -3,8 +3,8 @@ import CLibpq
 /// A connection URI or keyword text, as libpq reads it (Postgres documentation, 34.1.1).
 package enum ConnectionText {
     /// Whether libpq takes it, every port is a number, and no host has an `@`. In a URI whose password has a `/` or an
-    /// `@` that is not percent-encoded, libpq reads a part of the password as the port or the host, and quotes it in its
-    /// errors.
+    /// `@` that is not percent-encoded, libpq reads a part of the password as the port or the host. Its errors quote
+    /// both.
     package static func isValid(_ text: String) -> Bool {
         guard let options = PQconninfoParse(text, nil) else { return false }
         defer { PQconninfoFree(options) }

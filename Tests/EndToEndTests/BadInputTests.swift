@@ -163,7 +163,11 @@ struct BadInputTests {
         let words = "\(file): everybody on this machine may read it, and it holds secrets; type: chmod o= '\(file)'"
         #expect(exposed.output.contains("FAIL  \(words)"), "\(exposed.output)")
         #expect(try await stage.rows("SELECT 1 FROM pg_namespace WHERE nspname = 'gateway'").isEmpty)
-        await stage.end()
+        let daemon = try Daemon(["run", "--config", file])
+        let event = try #require(try await daemon.logged("configuration.exposed").first)
+        #expect(event["level"].string == "warning" && event["file"].string == file)
+        #expect(event["hint"].string == "chmod o= '\(file)'")
+        await stage.end(daemon)
     }
 
     @Test("an unreachable database, and one that another version has changed, end with a clear line and code 1")
@@ -223,8 +227,11 @@ struct BadInputTests {
     @Test("a simulated Lark that other machines can reach is refused, unless that is said")
     func exposedSimulator() async throws {
         let refused = try Daemon(["simulate", "--listen", "0.0.0.0:0"])
-        #expect(await refused.ended() == 2)
+        // One that is not refused says where it listens, and would not end by itself.
+        let hasSpoken = try await eventually { !refused.output.isEmpty }
+        #expect(hasSpoken)
         #expect(refused.output.contains("use 127.0.0.1, or say --exposed"), "\(refused.output)")
+        #expect(await refused.stop() == 2)
         let exposed = try Daemon(["simulate", "--exposed", "--listen", "0.0.0.0:0"])
         let isUp = try await eventually { exposed.output.contains("a simulated Lark on ") }
         #expect(isUp, "\(exposed.output)")

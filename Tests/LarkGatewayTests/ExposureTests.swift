@@ -72,7 +72,10 @@ struct ExposureTests {
     func modes(mode: mode_t, problem: String?) throws {
         let found = try exposed(mode, withSecret)
         #expect(found.count == (problem == nil ? 0 : 1))
-        if let problem { #expect(found[0].problem.hasPrefix(problem) && found[0].remedy.hasPrefix("chmod ")) }
+        if let problem {
+            let file = try #require(found.first)
+            #expect(file.problem.hasPrefix(problem) && file.remedy.hasPrefix("chmod "))
+        }
         // What is to be typed mends it.
         for file in found {
             #expect(system(file.remedy) == 0)
