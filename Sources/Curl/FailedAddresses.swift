@@ -70,8 +70,8 @@ package struct Route: Sendable {
 
     fileprivate var key: String { "\(host) \(proxy?.address ?? "")" }
 
-    /// What is connected to at this port is the proxy, as far as can be told: `no_proxy` is libcurl's to read, and a host
-    /// in it that has the proxy's port counts as the proxy.
+    /// What is connected to at this port is the proxy, as far as can be told: `no_proxy` is libcurl's to read, and a
+    /// host in it that has the proxy's port counts as the proxy.
     func isProxy(port: Int) -> Bool { proxy?.port == port }
 
     /// The host, with the address that was tried.

@@ -1,7 +1,7 @@
 /// What the clients of a server may take of it.
 package struct HTTPServerLimits: Sendable {
-    /// A request with more is answered 413. 0: one that announces a body is answered at once, and nothing of the body is
-    /// kept.
+    /// A request with more is answered 413. 0: one that announces a body is answered at once, and nothing of the body
+    /// is kept.
     package var maxBodyBytes = 16 << 20
     /// Of all clients; who comes then waits until one has gone.
     package var maxConnections = 4_096

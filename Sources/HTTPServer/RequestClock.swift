@@ -1,5 +1,5 @@
-/// Which connections owe the rest of a request, and since when. libmicrohttpd's own timeout begins anew with every byte,
-/// so a client that sends one now and then would keep its place for ever. Pure: time comes from outside.
+/// Which connections owe the rest of a request, and since when. libmicrohttpd's own timeout begins anew with every
+/// byte, so a client that sends one now and then would keep its place for ever. Pure: time comes from outside.
 struct RequestClock: Sendable {
     typealias Instant = ContinuousClock.Instant
 

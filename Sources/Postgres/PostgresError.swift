@@ -60,7 +60,8 @@ package struct StatementError: Error, Sendable, CustomStringConvertible {
         sqlState.hasPrefix("22") || sqlState.hasPrefix("23") || sqlState.hasPrefix("54")
     }
 
-    /// Class 42, and 3F000: a right is missing, or a table, a column or a function. It will be missing the next time too.
+    /// Class 42, and 3F000: a right is missing, or a table, a column or a function. It will be missing the next time
+    /// too.
     package var isLasting: Bool { sqlState.hasPrefix("42") || sqlState == "3F000" }
 
     /// Gave up waiting for a lock (55P03).

@@ -174,7 +174,10 @@ struct OpenAPITests {
         try await withPlatform(answers: answers) { client, heads in
             _ = try await client.botIdentity()
             for call in [
-                { _ = try await client.send(.text(MessageText("x", mentioning: .nobody)), to: .message(id, inThread: false), uuid: "u") },
+                {
+                    _ = try await client.send(
+                        .text(MessageText("x", mentioning: .nobody)), to: .message(id, inThread: false), uuid: "u")
+                },
                 { _ = try await client.addReaction("Typing", to: id) },
                 { try await client.removeReaction(id, from: "om_1") },
                 { try await client.update(id, to: .markdownCard(CardMarkdown("x", mentioning: .nobody))) },

@@ -18,7 +18,8 @@ struct OutboundContentTests {
     private static func contents(_ text: String) -> [(content: OutboundContent, keys: [String])] {
         let head = ["body", "header", "schema"]
         return [
-            (.text(MessageText(text, mentioning: .nobody)), ["text"]), (.markdownCard(CardMarkdown(text, mentioning: .nobody)), ["body", "schema"]),
+            (.text(MessageText(text, mentioning: .nobody)), ["text"]),
+            (.markdownCard(CardMarkdown(text, mentioning: .nobody)), ["body", "schema"]),
             (.headedCard(title: text, color: .grey, text: text), head),
             (.linkCard(title: text, color: .blue, text: text, button: text, url: text), head),
         ]

@@ -21,7 +21,8 @@ package struct Endpoint: Sendable {
 package enum ConnectFailure: Error, Sendable, Equatable, CustomStringConvertible {
     /// A person must act; tried again slowly, and at once when the installation changes.
     case refused(code: Int, reason: String)
-    /// The platform was not asked, or not followed, since that would not be safe. A person must act; tried again slowly.
+    /// The platform was not asked, or not followed, since that would not be safe. A person must act; tried again
+    /// slowly.
     case unsafe(reason: String)
     /// Will pass; tried again with backoff. `busy` where the platform itself said so.
     case retryable(reason: String, busy: Busy? = nil)

@@ -1,8 +1,8 @@
 import Curl
 import Foundation
 
-/// The domain whose bootstrap names an endpoint, and what it may name. A bootstrap that lies, or is somebody else's, would
-/// have messages sent in clear, or requests made in the gateway's own network.
+/// The domain whose bootstrap names an endpoint, and what it may name. A bootstrap that lies, or is somebody else's,
+/// would have messages sent in clear, or requests made in the gateway's own network.
 struct EndpointOrigin: Sendable {
     private let isSecure: Bool
     private let isInsecureAllowed: Bool

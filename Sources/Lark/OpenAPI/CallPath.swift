@@ -1,5 +1,5 @@
-/// The path of a call below the domain, percent-encoded. Ids that the platform gave stand in it: none makes another path
-/// of it.
+/// The path of a call below the domain, percent-encoded. Ids that the platform gave stand in it: none makes another
+/// path of it.
 struct CallPath: Sendable {
     let text: String
 

@@ -236,7 +236,8 @@ struct QueueModelTests {
         let worker = random.happens(oneIn: 4) ? "somebody" : task?.worker ?? rig.name("w1")
         let reply = random.happens(oneIn: 4) ? "" : "yes"
         let isTaken = try await isAccepted {
-            try await rig.world.repository.completeTask(task?.id ?? 0, worker: WorkerIdentity(name: worker), reply: reply)
+            try await rig.world.repository.completeTask(
+                task?.id ?? 0, worker: WorkerIdentity(name: worker), reply: reply)
         }
         try Deviation.unless(isTaken == (task != nil && worker == task?.worker), "completed by \(worker): \(isTaken)")
         guard isTaken, let task else { return }
