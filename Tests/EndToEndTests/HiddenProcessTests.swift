@@ -36,7 +36,8 @@ struct HiddenProcessTests {
         let script = "head -c 1 /proc/$PPID/environ >/dev/null && echo leak; head -c 5 /proc/self/environ; ulimit -c"
         let worker = try Daemon(
             [
-                "worker", "--config", try Daemon.file(stage.configuration()), "--runtime", "default", "--",
+                "worker", "--config", try Daemon.file(stage.configuration(), for: Self.user), "--runtime", "default",
+                "--",
                 "/usr/bin/env", "-i", "A=bcd", "/bin/sh", "-c", script,
             ], user: Self.user)
         #expect(try await worker.logs("worker.started"), "\(worker.output)")

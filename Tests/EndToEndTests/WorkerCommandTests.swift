@@ -70,8 +70,9 @@ struct WorkerCommandTests {
             #expect(worker.output.contains(message) && worker.events("worker.started").isEmpty, "\(worker.output)")
         }
         if geteuid() == 0 {
+            let own = try Daemon.file(String(contentsOfFile: file, encoding: .utf8), for: "postgres")
             let worker = try Daemon(
-                words(file, "cat", ["--user", "root"]), user: "postgres", environment: ["GW_DATABASE": stage.url])
+                words(own, "cat", ["--user", "root"]), user: "postgres", environment: ["GW_DATABASE": stage.url])
             #expect(await worker.ended() == 2)
             #expect(worker.output.contains("only root may run a command as another user"), "\(worker.output)")
         }

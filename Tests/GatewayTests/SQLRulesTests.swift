@@ -45,8 +45,9 @@ struct SQLRulesTests {
     private static let allowed = [
         "Sources/Postgres/Listener.swift": "names of channels: Notifications.Channel",
         "Sources/Postgres/Migrations/MigrationSession.swift": "the schema's name, and a lock timeout",
-        "Sources/Postgres/PrivatePostgres.swift": "the name of the private server's database",
+        "Sources/Postgres/ServerRoles.swift": "the names of the private server's database and roles",
         "Sources/Postgres/Statement.swift": "names of functions, columns and the schema",
+        "Sources/Postgres/StatementLogging.swift": "names of the server's settings",
     ]
 
     @Test("the program puts nothing into the text of a statement but constants: values are parameters")

@@ -15,13 +15,14 @@ struct OutboundContentTests {
         #"<at user_id=\"all\"></at>"#,
     ]
 
-    private static func contents(_ text: String) -> [(content: OutboundContent, keys: [String])] {
+    /// - Returns: each kind of message, the keys of its JSON, and what it says. What an agent wrote mentions nobody.
+    private static func contents(_ text: String) -> [(content: OutboundContent, keys: [String], says: String)] {
         let head = ["body", "header", "schema"]
+        let (words, card) = (MessageText(text, mentioning: .nobody), CardMarkdown(text, mentioning: .nobody))
         return [
-            (.text(MessageText(text, mentioning: .nobody)), ["text"]),
-            (.markdownCard(CardMarkdown(text, mentioning: .nobody)), ["body", "schema"]),
-            (.headedCard(title: text, color: .grey, text: text), head),
-            (.linkCard(title: text, color: .blue, text: text, button: text, url: text), head),
+            (.text(words), ["text"], words.string), (.markdownCard(card), ["body", "schema"], card.string),
+            (.headedCard(title: text, color: .grey, text: text), head, text),
+            (.linkCard(title: text, color: .blue, text: text, button: text, url: text), head, text),
         ]
     }
 
@@ -29,9 +30,9 @@ struct OutboundContentTests {
         "whatever a text says, it stays one text of the message, and the message has no other parts", arguments: hostile
     )
     func oneText(text: String) throws {
-        // What is read back has U+FFFD where a NUL was.
-        let expected = text.replacing("\0", with: "\u{FFFD}")
-        for (content, keys) in Self.contents(text) {
+        for (content, keys, says) in Self.contents(text) {
+            // What is read back has U+FFFD where a NUL was.
+            let expected = says.replacing("\0", with: "\u{FFFD}")
             let json = try #require(JSONValue(parsing: content.json), "\(content.json)")
             #expect(json.keys == keys)
             guard case .text = content else {

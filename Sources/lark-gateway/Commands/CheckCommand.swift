@@ -86,7 +86,7 @@ enum CheckCommand {
             guard let url,
                 let way = ConnectionText.unverifiedWay(url, environment: ProcessInfo.processInfo.environment)
             else { continue }
-            print(
+            Terminal.say(
                 """
                 warn  \(key): \(way.hosts.joined(separator: ", ")) is not this machine, and sslmode is \(way.sslMode): \
                 who stands in between can read everything, or pretend to be the server. Set sslmode=verify-full, and \

@@ -28,6 +28,7 @@ final class LoadedGateway {
 
     /// - Parameter name: of the fault, for what is printed.
     /// - Parameter runTime: of a run of the agent, in seconds.
+    /// - Parameter otherReply: a shell command for what is printed where no message of the load was given.
     /// - Parameter extra: of the configuration.
     /// - Parameter pause: between two messages of a chat.
     /// - Parameter executable: of the version that is there at first.
@@ -37,14 +38,14 @@ final class LoadedGateway {
         _ name: String, apps: [SimulatedApp] = [Stage.app], replicas: Int = 1,
         timing: LarkSimulator.Timing = LoadedGateway.timing, settings: [String: String] = [:],
         pause: ClosedRange<Duration> = .milliseconds(200)...(.milliseconds(1_200)), claimLease: String = "60s",
-        runTime: String? = nil, executable: String = Daemon.executable, extra: String = "",
+        runTime: String? = nil, otherReply: String? = nil, executable: String = Daemon.executable, extra: String = "",
         prepare: (PrivatePostgres) async throws -> Void = { _ in }
     ) async throws {
         self.name = name
         self.pause = pause
         workerOptions = ["--concurrency", runTime == nil ? "4" : "16", "--lease", claimLease]
         // The reply says which messages the run was given.
-        let find = "exec grep -oE 'c[0-9]+r[0-9]+m[0-9]+'"
+        let find = "grep -oE 'c[0-9]+r[0-9]+m[0-9]+'" + (otherReply.map { " || \($0)" } ?? "")
         command = ["/bin/sh", "-c", runTime.map { "sleep \($0); \(find)" } ?? find]
         random = SeededGenerator(seed: FaultSettings.seed)
         server = try await TestPostgres.makeServer(settings: settings)
