@@ -18,6 +18,7 @@ struct Ledger {
     }
 
     private struct Stored {
+        let session: Int64
         let chatID: String
         let messageID: String
         let position: Int64
@@ -47,7 +48,7 @@ struct Ledger {
         }
     }
 
-    /// I3: of two messages of a chat, the one that stands first was on the wire before the last delivery of the other.
+    /// I3: of two messages of a session, the one that stands first was on the wire before the last delivery of the other.
     private func inOrderOfArrival(_ deliveries: [DeliveryState], _ stored: [Stored]) -> [String] {
         var first: [String: Int] = [:]
         var last: [String: Int] = [:]
@@ -56,7 +57,7 @@ struct Ledger {
             first[delivery.messageID] = min(first[delivery.messageID] ?? earliest, earliest)
             last[delivery.messageID] = max(last[delivery.messageID] ?? latest, latest)
         }
-        return Dictionary(grouping: stored, by: \.chatID).values.flatMap { messages in
+        return Dictionary(grouping: stored, by: \.session).values.flatMap { messages in
             // Of all that stands before: what came last.
             var latest: (id: String, arrived: Int)?
             return messages.sorted { $0.position < $1.position }.compactMap { message -> String? in
@@ -121,14 +122,15 @@ struct Ledger {
     private func storedMessages() async throws -> [Stored] {
         try await rows(
             """
-            SELECT b.chat_id, m.lark_message_id, m.position, m.content FROM gateway.chat_message m
+            SELECT m.session_id, b.chat_id, m.lark_message_id, m.position, m.content FROM gateway.chat_message m
             JOIN gateway.chat_binding b ON b.installation_id = m.installation_id AND b.session_id = m.session_id
             WHERE m.role = 'user'
             """
         ).map { row in
             Stored(
-                chatID: try row.value("chat_id"), messageID: try row.value("lark_message_id"),
-                position: try row.value("position"), content: try row.value("content"))
+                session: try row.value("session_id"), chatID: try row.value("chat_id"),
+                messageID: try row.value("lark_message_id"), position: try row.value("position"),
+                content: try row.value("content"))
         }
     }
 
