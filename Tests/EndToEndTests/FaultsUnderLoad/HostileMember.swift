@@ -81,7 +81,7 @@ extension FaultsUnderLoad {
     func hostileMember() async throws {
         let gateway = try await LoadedGateway(
             "hostile member", pause: .seconds(3)...(.seconds(6)), otherReply: HostileMember.reply)
-        let messages = FaultSettings.isFull ? 1_000 : 130
+        let messages = FaultSettings.isFull ? 1_000 : 80
         try await gateway.eachRound(1) { try await $0.moreMessages(messages) }
         try await gateway.eachRound(1) { gateway in
             let member = HostileMember(gateway.stage.simulator)
