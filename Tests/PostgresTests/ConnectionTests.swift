@@ -364,6 +364,20 @@ struct SessionLimitsTests {
         await pool.close()
     }
 
+    @Test("S8: what another role puts into public is not called, also where the system's own function needs a cast")
+    func searchPath() async throws {
+        let url = try await TestPostgres.makeEmptyDatabase()
+        let plain = Pool(url: url, size: 1)
+        try await plain.run(
+            "CREATE FUNCTION public.to_timestamp(numeric) RETURNS text LANGUAGE sql AS $$SELECT 'mine'$$")
+        let call = "SELECT to_timestamp(0.0)::text = 'mine'"
+        #expect(try await plain.rows(call) == ["(t)"])
+        await plain.close()
+        let limited = Pool(url: url, size: 1, limits: Self.limits)
+        #expect(try await limited.rows(call) == ["(f)"])
+        await limited.close()
+    }
+
     @Test("what an administrator has set stays, for the role or in the URL; without limits nothing is set")
     func administrator() async throws {
         let url = try await TestPostgres.makeEmptyDatabase()

@@ -12,7 +12,8 @@ enum StatusCommand {
         try arguments.refusePositional()
         let limit = try arguments.limit()
         let configuration = try Configuration.load(path: arguments.required("config"), for: .database)
-        let pool = Pool(url: try Database.url(configuration), size: 1, preparesStatements: false)
+        let pool = Pool(
+            url: try Database.url(configuration), size: 1, preparesStatements: false, limits: Repository.sessionLimits)
         let installations = try await Repository(pool: pool).installationStatuses(limit: limit)
         await pool.close()
         let head = [

@@ -39,7 +39,8 @@ enum Database {
     static func withRepository(
         _ configuration: Configuration, _ body: (Repository) async throws -> Int32
     ) async throws -> Int32 {
-        let pool = Pool(url: try url(configuration), size: 1, preparesStatements: false)
+        let pool = Pool(
+            url: try url(configuration), size: 1, preparesStatements: false, limits: Repository.sessionLimits)
         do {
             let status = try await body(Repository(pool: pool))
             await pool.close()

@@ -6,8 +6,8 @@ import Postgres
 import TestSupport
 import Testing
 
-/// A member who writes what costs the most, as fast as they can: texts full of mentions, commands in several chats, topic
-/// after topic, and words that make the agent say what is dear to format.
+/// A member who writes what costs the most, as fast as they can: texts full of mentions, commands in several chats,
+/// topic after topic, and words that make the agent say what is dear to format.
 final class HostileMember: Sendable {
     /// All of their chats begin with it.
     static let chat = "oc_hostile"

@@ -48,7 +48,8 @@ struct Ledger {
         }
     }
 
-    /// I3: of two messages of a session, the one that stands first was on the wire before the last delivery of the other.
+    /// I3: of two messages of a session, the one that stands first was on the wire before the last delivery of the
+    /// other.
     private func inOrderOfArrival(_ deliveries: [DeliveryState], _ stored: [Stored]) -> [String] {
         var first: [String: Int] = [:]
         var last: [String: Int] = [:]
