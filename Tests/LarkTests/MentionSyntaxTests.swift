@@ -121,6 +121,15 @@ struct MentionSyntaxTests {
                 == "**a** <at user_id=\"ou_1\"></at> @Bob `<\u{200B}at id=all><\u{200B}/at>`")
     }
 
+    @Test("S9: so it does where the words that a mention became begin code")
+    func secondTryAfterBackticks() {
+        let card = CardMarkdown(
+            "<at id=ou_9>`Eve</at> <at id=ou_1></at> `",
+            mentioning: AllowedMentions(people: ["ou_1"], everybody: false))
+        #expect(card.string == "@`Eve <at id=ou_1></at> `")
+        #expect(MessageText(secondTryOf: card).string == "@`Eve <at user_id=\"ou_1\"></at> `")
+    }
+
     @Test("whom a text wants to mention is found outside code, and is bounded")
     func asked() {
         let asked = AllowedMentions(

@@ -27,7 +27,7 @@ package struct MessageText: ConvertedText {
 
     /// - Parameter card: which was refused, for a second try as a text.
     init(secondTryOf card: CardMarkdown) {
-        string = MentionSyntax.text(card.string, allowing: nil)
+        string = MentionSyntax.text(ofCard: card.string)
     }
 
     /// - Parameter words: which mention nobody, such as a notice's.

@@ -7,7 +7,7 @@
 /// Over bytes, from the beginning to the end: what an agent writes has up to 8 MiB.
 enum MentionSyntax {
     /// For the Markdown of a card.
-    /// - Parameter allowed: nil: what is given was converted before, and holds none but allowed ones.
+    /// - Parameter allowed: nil: everybody, and what else stands there stays.
     static func card(_ text: String, allowing allowed: AllowedMentions?) -> String {
         rewritten(text, allowed) { mention, out in
             out += "<at id=".utf8
@@ -19,13 +19,21 @@ enum MentionSyntax {
     /// For a text message.
     /// - Parameter allowed: as of `card`.
     static func text(_ text: String, allowing allowed: AllowedMentions?) -> String {
-        rewritten(text, allowed) { mention, out in
-            out += "<at user_id=\"".utf8
-            out += mention.id
-            out += "\">".utf8
-            out += mention.name
-            out += "</at>".utf8
-        }
+        rewritten(text, allowed, writeForText)
+    }
+
+    /// For a text message, of what `card` has converted. Each mention in that is one, wherever it stands: the words that
+    /// another one became may hold a backtick, so code can begin elsewhere now.
+    static func text(ofCard converted: String) -> String {
+        rewritten(converted, nil, skipsCode: false, writeForText)
+    }
+
+    private static func writeForText(_ mention: WrittenMention, to out: inout [UInt8]) {
+        out += "<at user_id=\"".utf8
+        out += mention.id
+        out += "\">".utf8
+        out += mention.name
+        out += "</at>".utf8
     }
 
     /// Calls `body` with the id of each mention that is none of code.
@@ -61,7 +69,8 @@ enum MentionSyntax {
     }
 
     private static func rewritten(
-        _ text: String, _ allowed: AllowedMentions?, _ write: (WrittenMention, inout [UInt8]) -> Void
+        _ text: String, _ allowed: AllowedMentions?, skipsCode: Bool = true,
+        _ write: (WrittenMention, inout [UInt8]) -> Void
     ) -> String {
         guard text.utf8.contains(UInt8(ascii: "<")) else { return text }
         let bytes = Array(text.utf8)
@@ -78,7 +87,7 @@ enum MentionSyntax {
         }
         while index < bytes.count {
             switch bytes[index] {
-            case UInt8(ascii: "`"): index = endOfCode(bytes, index)
+            case UInt8(ascii: "`") where skipsCode: index = endOfCode(bytes, index)
             case UInt8(ascii: "<"):
                 guard let mention = WrittenMention(bytes, at: index) else {
                     index += 1
