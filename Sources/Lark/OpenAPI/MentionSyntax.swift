@@ -22,8 +22,8 @@ enum MentionSyntax {
         rewritten(text, allowed, writeForText)
     }
 
-    /// For a text message, of what `card` has converted. Each mention in that is one, wherever it stands: the words that
-    /// another one became may hold a backtick, so code can begin elsewhere now.
+    /// For a text message, of what `card` has converted. Each mention in that is one, wherever it stands: the words
+    /// that another one became may hold a backtick, so code can begin elsewhere now.
     static func text(ofCard converted: String) -> String {
         rewritten(converted, nil, skipsCode: false, writeForText)
     }
