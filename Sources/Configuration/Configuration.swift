@@ -20,32 +20,58 @@ package struct Configuration: Sendable {
         package static func < (left: Self, right: Self) -> Bool { left.rawValue < right.rawValue }
     }
 
-    package static func load(path: String, for need: Need = .everything) throws -> Configuration {
-        let data = try SmallFile.read(path) { ConfigurationError(keyPath: "", problem: "\(path): \($0)") }
-        return try Configuration(parsing: data, environment: ProcessInfo.processInfo.environment, for: need)
+    /// - Parameter leavesOut: a secret that is out of reach is left empty, and told of in `outOfReach`.
+    /// - Throws: `ConfigurationError` with every mistake, also where the file can't be read.
+    package static func load(
+        path: String, in surroundings: Surroundings = .process, for need: Need = .everything, leavesOut: Bool = false
+    ) throws -> Configuration {
+        let data = try SmallFile.read(path) {
+            ConfigurationError(keyPath: "", problem: "\(path): \($0)", isOutOfReach: $1)
+        }
+        do {
+            return try Configuration(parsing: data, in: surroundings, for: need, leavesOut: leavesOut)
+        } catch let error as ConfigurationError {
+            throw error.named(path)
+        }
+    }
+
+    package init(parsing data: Data, environment: [String: String], for need: Need = .everything) throws {
+        try self.init(parsing: data, in: Surroundings(environment: environment), for: need)
     }
 
     /// - Parameter need: secrets beyond it whose sources can't be read are left empty.
-    package init(parsing data: Data, environment: [String: String], for need: Need = .everything) throws {
-        let reading = SettingReading(environment: environment, need: need)
-        values = try SettingValues(reading: JSONNode(parsing: data), reading)
-        for rule in Settings.rules where !rule.holds(values) {
-            throw ConfigurationError(keyPath: rule.keyPath, problem: rule.problem)
+    /// - Throws: `ConfigurationError` with every mistake.
+    package init(
+        parsing data: Data, in surroundings: Surroundings, for need: Need = .everything, leavesOut: Bool = false
+    ) throws {
+        var mistakes = MistakeList()
+        let node = try JSONNode(parsing: data, collecting: &mistakes)
+        let values = try SettingValues<Settings>(
+            reading: node, SettingReading(surroundings: surroundings, need: need, leavesOut: leavesOut),
+            collecting: &mistakes)
+        for rule in Settings.rules where !rule.sections.contains(where: mistakes.concern) && !rule.holds(values) {
+            mistakes.add(ConfigurationError(keyPath: rule.keyPath, problem: rule.problem))
         }
+        Self.checkUnique(node, &mistakes)
         agents = values.agents.map {
             AgentSettings(
                 workspace: $0.workspace, name: $0.name, runtime: $0.runtime, mayMentionAll: $0.mayMentionAll)
         }
         let isInsecureAllowed = values.isInsecureAllowed
-        installations = try values.installations.enumerated().map { index, values in
-            InstallationSettings(
-                appID: values.appID, appSecret: values.appSecret,
-                domain: try InstallationKeys.url(
-                    values.domain, at: "installations[\(index)].domain", isInsecureAllowed: isInsecureAllowed),
-                workspace: values.workspace, agent: values.agent, access: values.access, locale: values.locale,
-                strangersInContext: values.strangersInContext)
+        installations = try values.installations.enumerated().compactMap { index, values in
+            let domain = try mistakes.collect {
+                try InstallationKeys.url(
+                    values.domain, at: "installations[\(index)].domain", isInsecureAllowed: isInsecureAllowed)
+            }
+            return domain.map {
+                InstallationSettings(
+                    appID: values.appID, appSecret: values.appSecret, domain: $0, workspace: values.workspace,
+                    agent: values.agent, access: values.access, locale: values.locale,
+                    strangersInContext: values.strangersInContext)
+            }
         }
-        try checkUnique()
+        self.values = values
+        try mistakes.throwIfAny()
     }
 
     package subscript<Value>(dynamicMember key: KeyPath<Settings, Setting<Settings, Value>>) -> Value {
@@ -94,16 +120,57 @@ package struct Configuration: Sendable {
         return warnings
     }
 
-    private func checkUnique() throws {
+    /// What `check` says beside `warnings`: it is as the file says, and perhaps not as it was meant.
+    package var remarks: [(key: String, problem: String)] {
+        var remarks: [(key: String, problem: String)] = []
+        if installations.isEmpty {
+            remarks.append(
+                (
+                    "installations",
+                    "the file names no bot; without one that lark-gateway installation add has made, nobody is answered"
+                ))
+        }
+        let known = Set(agents.map { [$0.workspace, $0.name] })
+        guard !known.isEmpty else { return remarks }
+        for (index, bot) in installations.enumerated() where !known.contains([bot.workspace, bot.agent]) {
+            remarks.append(
+                (
+                    "installations[\(index)].agent",
+                    "\(bot.workspace)/\(bot.agent) is not in agents; it will be made, with the runtime default"
+                ))
+        }
+        return remarks
+    }
+
+    /// The secrets that could not be read from here, or not by this user.
+    package var outOfReach: [ConfigurationError.Mistake] {
+        values.outOfReach + values.installations.flatMap(\.outOfReach)
+    }
+
+    /// Of the elements as they stand in the file: one that has another mistake counts, too.
+    private static func checkUnique(_ file: JSONNode, _ mistakes: inout MistakeList) {
+        func elements(_ key: String) -> [[String: Any]?] {
+            let list = (file.value as? [String: Any])?[key] as? [Any] ?? []
+            return list.map { $0 as? [String: Any] }
+        }
         var apps: Set<String> = []
-        for (index, installation) in installations.enumerated() where !apps.insert(installation.appID).inserted {
-            throw ConfigurationError(
-                keyPath: "installations[\(index)].app_id", problem: "\(installation.appID) stands here twice")
+        for (index, installation) in elements("installations").enumerated() {
+            guard let app = installation?["app_id"] as? String, !apps.insert(app).inserted else { continue }
+            mistakes.addOne {
+                ConfigurationError(
+                    keyPath: "installations[\(index)].app_id",
+                    problem: "\(AppID.isValid(app) ? app : "it") stands here twice")
+            }
         }
         var names: Set<[String]> = []
-        for (index, agent) in agents.enumerated() where !names.insert([agent.workspace, agent.name]).inserted {
-            throw ConfigurationError(
-                keyPath: "agents[\(index)].name", problem: "\(agent.name) stands here twice for \(agent.workspace)")
+        for (index, agent) in elements("agents").enumerated() {
+            guard let workspace = agent?["workspace"] as? String, let name = agent?["name"] as? String,
+                !names.insert([workspace, name]).inserted
+            else { continue }
+            mistakes.addOne {
+                ConfigurationError(
+                    keyPath: "agents[\(index)].name", problem: "\(name) stands here twice for \(workspace)")
+            }
         }
     }
 

@@ -33,17 +33,24 @@ enum DuplicateKeys {
         }
     }
 
-    /// - Returns: the key path of the first one, such as `installations[1].app_secret`; nil where there is none.
-    static func first(in text: Data) -> String? {
-        let bytes = Array(text)
+    /// Adds a mistake for each, with its key path, such as `installations[1].app_secret`.
+    static func find(in bytes: [UInt8], _ mistakes: inout MistakeList) {
         var levels: [Level] = []
+        var places = TextPlaces(of: bytes)
         var position = 0
         while position < bytes.count {
             switch bytes[position] {
             case UInt8(ascii: "\""):
                 let end = endOfString(bytes, from: position + 1)
-                if let last = levels.indices.last, levels[last].expectsKey {
-                    guard levels[last].take(key(bytes[(position + 1)..<end])) else { return path(levels) }
+                if let last = levels.indices.last, levels[last].expectsKey,
+                    !levels[last].take(key(bytes[(position + 1)..<end]))
+                {
+                    mistakes.addOne {
+                        ConfigurationError(
+                            keyPath: path(levels),
+                            problem: "stands twice, the second time in \(places.place(at: position)); the last one "
+                                + "would hide the other")
+                    }
                 }
                 position = end
             case UInt8(ascii: "{"): levels.append(Level(isObject: true))
@@ -54,7 +61,6 @@ enum DuplicateKeys {
             }
             position += 1
         }
-        return nil
     }
 
     /// - Returns: the index of the closing quote, or the end of the text.

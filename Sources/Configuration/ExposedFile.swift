@@ -45,13 +45,11 @@ package struct ExposedFile: Sendable, Equatable {
 extension Configuration {
     /// Looks at the file itself and at the files that hold its secrets.
     /// - Parameter path: of the file.
-    package func exposedFiles(of path: String, environment: [String: String] = ProcessInfo.processInfo.environment)
-        -> [ExposedFile]
-    {
+    package func exposedFiles(of path: String, in surroundings: Surroundings = .process) -> [ExposedFile] {
         var files = [ExposedFile(path: path, holdsSecrets: holdsSecrets)]
         var seen: Set<String> = []
         for source in secretSources {
-            guard let file = Secret.file(source, environment: environment), seen.insert(file).inserted else { continue }
+            guard let file = Secret.file(source, in: surroundings), seen.insert(file).inserted else { continue }
             files.append(ExposedFile(path: file, holdsSecrets: true))
         }
         return files.compactMap(\.self)

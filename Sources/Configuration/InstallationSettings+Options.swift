@@ -7,7 +7,7 @@ extension InstallationSettings {
     /// - Parameter isInsecureAllowed: `network.insecure` of the file.
     /// - Throws: `ConfigurationError` that names the option.
     package static func domain(option text: String, isInsecureAllowed: Bool) throws -> URL {
-        let reading = SettingReading(environment: [:], need: .everything)
+        let reading = SettingReading(surroundings: Surroundings(environment: [:]), need: .everything)
         let domain = try InstallationKeys.keys.domain.kind.read(JSONNode(path: "--domain", value: text), reading)
         return try InstallationKeys.url(domain, at: "--domain", isInsecureAllowed: isInsecureAllowed)
     }
@@ -20,7 +20,7 @@ extension InstallationSettings {
         locale: String?, isInsecureAllowed: Bool
     ) throws {
         let keys = InstallationKeys.keys
-        let reading = SettingReading(environment: [:], need: .everything)
+        let reading = SettingReading(surroundings: Surroundings(environment: [:]), need: .everything)
         func read<Value>(_ kind: SettingKind<Value>, _ text: String, at option: String) throws -> Value {
             try kind.read(JSONNode(path: option, value: text), reading)
         }

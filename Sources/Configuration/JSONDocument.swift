@@ -1,19 +1,5 @@
 import Foundation
 
-/// What is wrong with a configuration file: where, what was found, what is expected.
-package struct ConfigurationError: Error, Equatable, CustomStringConvertible {
-    /// Such as `installations[1].app_secret`; empty for the file as a whole.
-    package let keyPath: String
-    package let problem: String
-
-    package init(keyPath: String, problem: String) {
-        self.keyPath = keyPath
-        self.problem = problem
-    }
-
-    package var description: String { keyPath.isEmpty ? problem : "\(keyPath): \(problem)" }
-}
-
 /// A value of a JSON document with the path that leads to it. Reading is strict: every mistake is an error that names
 /// its key path.
 package struct JSONNode {
@@ -21,18 +7,26 @@ package struct JSONNode {
     let value: Any
 
     /// - Parameter data: UTF-8, with or without a byte order mark.
-    init(parsing data: Data) throws {
+    /// - Parameter mistakes: where keys that stand twice are told of.
+    /// - Throws: `ConfigurationError` where the text is no JSON.
+    init(parsing data: Data, collecting mistakes: inout MistakeList) throws {
         path = ""
         let text = try Self.utf8(data)
         do {
             value = try JSONSerialization.jsonObject(with: text, options: [.fragmentsAllowed])
         } catch {
-            let words = (error as NSError).userInfo["NSDebugDescription"] as? String
-            throw ConfigurationError(keyPath: "", problem: "not JSON: \(words ?? "it can't be read")")
+            throw ConfigurationError(keyPath: "", problem: "not JSON: \(Self.fault(in: Array(text)))")
         }
-        if let twice = DuplicateKeys.first(in: text) {
-            throw ConfigurationError(keyPath: twice, problem: "stands twice; the last one would hide the other")
+        DuplicateKeys.find(in: Array(text), &mistakes)
+    }
+
+    private static func fault(in bytes: [UInt8]) -> String {
+        guard let fault = JSONSyntax.fault(in: bytes) else {
+            // The grammar has no bounds.
+            return "it can't be read: a number that is too large, or more than 512 brackets within each other"
         }
+        var places = TextPlaces(of: bytes)
+        return "\(places.place(at: fault.offset)): \(fault.problem)"
     }
 
     /// JSONSerialization guesses an encoding from byte order marks and NULs. Everything that reads the text must see
@@ -64,8 +58,8 @@ package struct JSONNode {
         }
     }
 
-    func fail(_ problem: String) -> ConfigurationError {
-        ConfigurationError(keyPath: path, problem: problem)
+    func fail(_ problem: String, isOutOfReach: Bool = false) -> ConfigurationError {
+        ConfigurationError(keyPath: path, problem: problem, isOutOfReach: isOutOfReach)
     }
 
     var isNull: Bool { value is NSNull }
@@ -73,19 +67,23 @@ package struct JSONNode {
     /// The path of a key of this object.
     func key(_ name: String) -> String { path.isEmpty ? name : "\(path).\(name)" }
 
-    /// - Throws: also when a key is not among `keys`.
-    func object(keys: [String]) throws -> [String: JSONNode] {
-        guard let object = value as? [String: Any] else { throw fail("found \(kind), expected an object") }
-        for key in object.keys.sorted() where !keys.contains(key) {
-            let unknown = ConfigurationError(
-                keyPath: self.key(QuotedValue.key(key)),
-                problem: "unknown key; known here: \(keys.joined(separator: ", "))")
-            throw unknown
+    /// The members of these keys; each other key is a mistake.
+    /// - Returns: nil where it is no object, which is a mistake too.
+    func object(keys: [String], collecting mistakes: inout MistakeList) -> [String: JSONNode]? {
+        guard let object = value as? [String: Any] else {
+            mistakes.add(fail("found \(kind), expected an object"))
+            return nil
         }
-        return Dictionary(
-            uniqueKeysWithValues: object.map { key, value in
-                (key, JSONNode(path: self.key(key), value: value))
-            })
+        for key in object.keys.sorted() where !keys.contains(key) {
+            mistakes.addOne {
+                ConfigurationError(
+                    keyPath: self.key(QuotedValue.key(key)),
+                    problem: "unknown key; known here: \(keys.joined(separator: ", "))")
+            }
+        }
+        return keys.reduce(into: [:]) { members, key in
+            members[key] = object[key].map { JSONNode(path: self.key(key), value: $0) }
+        }
     }
 
     func array() throws -> [JSONNode] {

@@ -3,29 +3,42 @@ import Foundation
 /// Where a secret's text comes from: a literal, `env:NAME`, `file:/path` or `credential:name`.
 package enum Secret {
     /// - Throws: `ConfigurationError` that names the source, never the secret.
-    static func resolve(_ node: JSONNode, environment: [String: String]) throws -> String {
+    static func resolve(_ node: JSONNode, in surroundings: Surroundings) throws -> String {
         let text = try node.string()
         if let name = text.strippingPrefix("env:") {
-            guard let value = environment[name], !value.isEmpty else {
+            guard let value = surroundings.environment[name], !value.isEmpty else {
                 throw node.fail("the environment has no variable \(name)")
             }
-            return value
+            return try withoutMark(value, node, "the variable \(name)")
         }
-        if let path = text.strippingPrefix("file:") { return try read(path, "file", node) }
+        if let path = text.strippingPrefix("file:") {
+            guard path.hasPrefix("/") else {
+                throw node.fail("expected file:/ with an absolute path: a service has another working directory")
+            }
+            return try read(path, "file \(path)", node)
+        }
         if let name = text.strippingPrefix("credential:") {
             guard !name.contains("/"), !name.isEmpty else { throw node.fail("a credential's name has no slash") }
-            guard let directory = environment["CREDENTIALS_DIRECTORY"] else {
-                throw node.fail(
-                    "credential \(name): no $CREDENTIALS_DIRECTORY: under systemd, add LoadCredential=\(name):/path")
-            }
-            return try read(directory + "/" + name, "credential", node)
+            guard let path = surroundings.credential(name) else { throw unknownCredential(name, node, surroundings) }
+            return try read(path, "credential \(name): \(path)", node)
         }
-        return text
+        return try withoutMark(text, node, "the text")
+    }
+
+    private static func unknownCredential(
+        _ name: String, _ node: JSONNode, _ surroundings: Surroundings
+    ) -> ConfigurationError {
+        guard surroundings.credentials == nil else {
+            return node.fail("credential \(name): the installed unit has no LoadCredential=\(name):/path: add it")
+        }
+        return node.fail(
+            "credential \(name): no $CREDENTIALS_DIRECTORY: under systemd, add LoadCredential=\(name):/path",
+            isOutOfReach: true)
     }
 
     /// For a command's option.
-    package static func resolve(_ text: String, option: String, environment: [String: String]) throws -> String {
-        try resolve(JSONNode(path: option, value: text), environment: environment)
+    package static func resolve(_ text: String, option: String, in surroundings: Surroundings) throws -> String {
+        try resolve(JSONNode(path: option, value: text), in: surroundings)
     }
 
     private static let prefixes = ["env:", "file:", "credential:"]
@@ -34,11 +47,9 @@ package enum Secret {
     static func isReference(_ text: String) -> Bool { prefixes.contains(where: text.hasPrefix) }
 
     /// The file that a reference means; nil: none.
-    static func file(_ reference: String, environment: [String: String]) -> String? {
+    static func file(_ reference: String, in surroundings: Surroundings) -> String? {
         if let path = reference.strippingPrefix("file:") { return path }
-        guard let name = reference.strippingPrefix("credential:"), let folder = environment["CREDENTIALS_DIRECTORY"]
-        else { return nil }
-        return "\(folder)/\(name)"
+        return reference.strippingPrefix("credential:").flatMap(surroundings.credential)
     }
 
     /// Stands for a secret that stands in the file itself.
@@ -46,12 +57,23 @@ package enum Secret {
 
     /// For the schema: how a reference begins, and a whole one.
     static let prefixPattern = prefixes.joined(separator: "|")
-    static let referencePattern = "env:.+|file:.+|credential:[^/]+"
+    static let referencePattern = "env:.+|file:/.+|credential:[^/]+"
 
+    /// - Parameter source: that the file is, for errors.
     private static func read(_ path: String, _ source: String, _ node: JSONNode) throws -> String {
-        let data = try SmallFile.read(path) { node.fail("\(source) \(path): \($0)") }
+        let data = try SmallFile.read(path) { node.fail("\(source): \($0)", isOutOfReach: $1) }
         let text = String(decoding: data, as: UTF8.self).trimmingCharacters(in: .whitespacesAndNewlines)
-        guard !text.isEmpty else { throw node.fail("\(source) \(path): it is empty") }
+        guard !text.isEmpty else { throw node.fail("\(source): it is empty") }
+        return try withoutMark(text, node, "it", before: "\(source): ")
+    }
+
+    /// An editor puts a byte order mark there, which nobody sees; with it the secret is a wrong one.
+    private static func withoutMark(
+        _ text: String, _ node: JSONNode, _ what: String, before source: String = ""
+    ) throws -> String {
+        guard text.unicodeScalars.first != "\u{FEFF}" else {
+            throw node.fail("\(source)\(what) begins with a byte order mark: save it without one")
+        }
         return text
     }
 }

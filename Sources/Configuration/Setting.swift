@@ -158,11 +158,15 @@ extension Setting: AnySetting {
         if form.isSecret || form.mayNameSource && node.namesSource { values.sources[path] = node.sources }
         do {
             values[self] = try kind.read(node, reading)
-        } catch let error as ConfigurationError
-            where reading.need < neededFor && node.namesSource(at: error.keyPath)
-        {
+        } catch let error as ConfigurationError {
             // It stands in the file: nothing else, such as the environment, stands in for it.
             values[self] = standard.initial
+            let isNeeded = reading.need >= neededFor
+            let (wrong, leftOut) = error.split { mistake in
+                isNeeded ? reading.leavesOut && mistake.isOutOfReach : node.namesSource(at: mistake.keyPath)
+            }
+            if isNeeded { values.outOfReach += leftOut }
+            if let wrong { throw wrong }
         }
     }
 
@@ -187,8 +191,12 @@ extension Setting: AnySetting {
 
 /// What a reading may use beside the file.
 package struct SettingReading: Sendable {
-    let environment: [String: String]
+    let surroundings: Surroundings
     let need: Configuration.Need
+    /// A secret that is out of reach is left out, and told of in `SettingValues.outOfReach`.
+    var leavesOut = false
+
+    var environment: [String: String] { surroundings.environment }
 }
 
 /// The values of a list of settings, by the names of its properties.
@@ -200,6 +208,8 @@ package struct SettingValues<Keys: SettingKeys>: Sendable {
     private var boxes: [String: any Sendable] = [:]
     /// Where secrets come from, never the secrets.
     fileprivate(set) var sources: [String: OrderedJSON] = [:]
+    /// The secrets that were left out, although they are needed.
+    fileprivate(set) var outOfReach: [ConfigurationError.Mistake] = []
 
     fileprivate(set) subscript<Value>(setting: Setting<Keys, Value>) -> Value {
         get { (boxes[setting.path] as? Box<Value>)?.value ?? setting.standard.initial }

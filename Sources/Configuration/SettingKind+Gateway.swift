@@ -21,7 +21,7 @@ extension SettingKind where Value == String {
             path.form.words, schema: path.form.schema,
             read: { node, _ in
                 let path = try node.string()
-                let data = try SmallFile.read(path) { node.fail("\($0)") }
+                let data = try SmallFile.read(path) { problem, _ in node.fail(problem) }
                 guard String(decoding: data, as: UTF8.self).contains("-----BEGIN CERTIFICATE-----") else {
                     throw node.fail("the file holds no certificate (PEM)")
                 }
@@ -66,11 +66,18 @@ extension SettingKind where Value == String {
             schema: [("type", "string"), ("pattern", "^[A-Za-z0-9_-]+$")],
             read: { node, _ in
                 let text = try node.string()
-                guard text.allSatisfy({ $0.isASCII && ($0.isLetter || $0.isNumber || "_-".contains($0)) }) else {
+                guard AppID.isValid(text) else {
                     throw node.fail("expected the app id of the developer console, such as cli_...")
                 }
                 return text
             }, show: { .string($0) })
+    }
+}
+
+enum AppID {
+    /// As the developer console gives them out.
+    static func isValid(_ text: String) -> Bool {
+        text.allSatisfy { $0.isASCII && ($0.isLetter || $0.isNumber || "_-".contains($0)) }
     }
 }
 
@@ -102,7 +109,7 @@ extension SettingKind where Value == Proxies {
             ],
             read: { node, reading in
                 guard !node.isNull else { return Proxies() }
-                let text = try Secret.resolve(node, environment: reading.environment)
+                let text = try Secret.resolve(node, in: reading.surroundings)
                 do throws(Proxy.Malformed) {
                     return Proxies(try Proxy(text), exceptions: [])
                 } catch {

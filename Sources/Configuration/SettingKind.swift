@@ -58,18 +58,12 @@ struct SettingKind<Value: Sendable>: Sendable {
         var list = Self(
             kind.form.words, schema: [("type", "array"), ("items", .object(kind.form.schema))],
             read: { node, reading in
+                var mistakes = MistakeList()
                 var elements: [Element] = []
-                var missing: (any Error)?
                 for element in try node.array() {
-                    do {
-                        elements.append(try kind.read(element, reading))
-                    } catch {
-                        // A mistake in the file itself is told first: the other kind may be left out.
-                        guard element.namesSource else { throw error }
-                        missing = missing ?? error
-                    }
+                    try mistakes.collect { elements.append(try kind.read(element, reading)) }
                 }
-                if let missing { throw missing }
+                try mistakes.throwIfAny()
                 return elements
             },
             show: { .array($0.compactMap(kind.show)) })
@@ -84,7 +78,12 @@ struct SettingKind<Value: Sendable>: Sendable {
     static func record<Keys>(_ keys: Keys.Type) -> Self where Value == SettingValues<Keys> {
         var record = Self(
             "object", schema: SettingsSchema.object(of: Keys.self),
-            read: { try SettingValues<Keys>(reading: $0, $1) }, show: \.shown)
+            read: { node, reading in
+                var mistakes = MistakeList()
+                let values = try SettingValues<Keys>(reading: node, reading, collecting: &mistakes)
+                try mistakes.throwIfAny()
+                return values
+            }, show: \.shown)
         record.form.expected = "an object"
         record.form.fields = SettingRow.rows(of: Keys.self)
         return record
@@ -118,7 +117,7 @@ extension SettingKind {
             ?? "^(\(Secret.referencePattern)$|(?!\(Secret.prefixPattern)))"
         var kind = Self(
             "secret", schema: [("type", "string"), ("minLength", .integer(1)), ("pattern", .string(pattern))],
-            read: { node, reading in try parse(Secret.resolve(node, environment: reading.environment), node) },
+            read: { node, reading in try parse(Secret.resolve(node, in: reading.surroundings), node) },
             show: { _ in nil })
         kind.form.isSecret = true
         return kind

@@ -33,25 +33,30 @@ package enum SettingEntry<Keys: SettingKeys>: Sendable {
 }
 
 extension SettingValues {
-    /// Reads an object whose keys are these settings.
-    /// - Throws: `ConfigurationError`, also for a key that is none of them.
-    init(reading node: JSONNode, _ reading: SettingReading) throws {
+    /// Reads an object whose keys are these settings; a key that is none of them is a mistake. What has one is as if
+    /// the file did not name it.
+    /// - Throws: no `ConfigurationError`.
+    init(reading node: JSONNode, _ reading: SettingReading, collecting mistakes: inout MistakeList) throws {
         self.init()
-        let top = try node.object(keys: Keys.entries.map(\.name))
+        guard let top = node.object(keys: Keys.entries.map(\.name), collecting: &mistakes) else { return }
         for entry in Keys.entries {
             switch entry {
             case .key(let setting):
-                try setting.read(top[entry.name], in: node, reading, into: &self)
+                try mistakes.collect { try setting.read(top[entry.name], in: node, reading, into: &self) }
             case .section(let name, let settings):
-                guard let section = top[name] else { continue }
-                let members = try section.object(keys: settings.map { $0.names[1] })
+                guard let section = top[name],
+                    let members = section.object(keys: settings.map { $0.names[1] }, collecting: &mistakes)
+                else { continue }
                 for setting in settings {
-                    try setting.read(members[setting.names[1]], in: section, reading, into: &self)
+                    try mistakes.collect {
+                        try setting.read(members[setting.names[1]], in: section, reading, into: &self)
+                    }
                 }
             }
-            for setting in entry.settings { try setting.checkDependency(top) }
+            // Those of a section miss the same key.
+            try mistakes.collect { for setting in entry.settings { try setting.checkDependency(top) } }
         }
-        for setting in Keys.all { try setting.fill(&self, reading) }
+        for setting in Keys.all { try mistakes.collect { try setting.fill(&self, reading) } }
     }
 
     /// What is in effect, in the order of the declaration; a key that is not set is left out.

@@ -160,7 +160,19 @@ package struct Settings: SettingKeys {
         /// Of the key or section that is told of.
         let keyPath: String
         let problem: String
+        /// Of what it is about; where one of them has a mistake, nobody knows whether the rule holds.
+        let sections: [String]
         let holds: @Sendable (SettingValues<Settings>) -> Bool
+
+        init(
+            keyPath: String, problem: String, sections: [String]? = nil,
+            holds: @escaping @Sendable (SettingValues<Settings>) -> Bool
+        ) {
+            self.keyPath = keyPath
+            self.problem = problem
+            self.sections = sections ?? [String(keyPath.prefix { $0 != "." })]
+            self.holds = holds
+        }
     }
 
     static let rules = [
@@ -171,7 +183,10 @@ package struct Settings: SettingKeys {
         ) {
             $0.pairing?.isLoopback != false || $0.pairingIsExposed
         },
-        Rule(keyPath: "transport", problem: "\"urlsession\" knows neither ca_file nor a proxy; use \"auto\"") {
+        Rule(
+            keyPath: "transport", problem: "\"urlsession\" knows neither ca_file nor a proxy; use \"auto\"",
+            sections: ["transport", "network"]
+        ) {
             $0.transport != .urlsession || $0.caFile == nil && $0.proxies == Proxies() && $0.proxyExceptions.isEmpty
         },
         Rule(keyPath: "long_connection", problem: "read_timeout is shorter than pong_timeout") {

@@ -84,7 +84,8 @@ struct LarkGateway {
             Terminal.complain("lark-gateway: \(error.text)")
             return ExitCode.usage
         } catch let error as ConfigurationError {
-            Terminal.complain("lark-gateway: configuration: \(error)")
+            for mistake in error.mistakes { Terminal.complain("lark-gateway: configuration: \(mistake)") }
+            if error.rest > 0 { Terminal.complain("lark-gateway: configuration: and \(error.rest) more mistakes") }
             return ExitCode.configuration
         } catch let error as PrivatePostgres.Failure where error.isSetUp {
             Terminal.complain("lark-gateway: \(error)")

@@ -262,7 +262,10 @@ struct BadInputTests {
         "a configuration of a wrong kind ends with code 78 and the key path",
         arguments: [
             ("{", "not JSON"), (#"{"databse_url": "x"}"#, "databse_url: unknown key"),
-            (#"{"installations": [{"app_id": "cli_1"}]}"#, "installations[0].app_secret: missing"),
+            (
+                #"{"installations": [{"app_id": "cli_1", "workspace": "w", "agent": "a"}]}"#,
+                "installations[0].app_secret: missing"
+            ),
             (#"{"batching": {"silence_window": "3"}}"#, "batching.silence_window: found \"3\""),
             (#"{"installations": [], "installations": []}"#, "installations: stands twice"),
         ])

@@ -56,7 +56,7 @@ struct ExposureTests {
         try text.write(toFile: path, atomically: true, encoding: .utf8)
         chmod(path, mode)
         chmod(directory, folder)
-        return try Configuration.load(path: path).exposedFiles(of: path, environment: [:])
+        return try Configuration.load(path: path).exposedFiles(of: path, in: Surroundings(environment: [:]))
     }
 
     private let withSecret =
@@ -101,13 +101,13 @@ struct ExposureTests {
         let names = [("cli_1", "file:\(folder)/a"), ("cli_2", "credential:b")].map { app, secret in
             #"{"app_id": "\#(app)", "app_secret": "\#(secret)", "workspace": "w", "agent": "a"}"#
         }
-        let environment = ["CREDENTIALS_DIRECTORY": folder]
+        let surroundings = Surroundings(environment: ["CREDENTIALS_DIRECTORY": folder])
         let configuration = try Configuration(
-            parsing: Data(#"{"installations": [\#(names.joined(separator: ","))]}"#.utf8), environment: environment)
+            parsing: Data(#"{"installations": [\#(names.joined(separator: ","))]}"#.utf8), in: surroundings)
         let path = try TemporaryFolder.make("exposed") + "/config.json"
         try "{}".write(toFile: path, atomically: true, encoding: .utf8)
         chmod(path, 0o644)
-        let found = configuration.exposedFiles(of: path, environment: environment)
+        let found = configuration.exposedFiles(of: path, in: surroundings)
         #expect(found.map(\.path).sorted() == ["\(folder)/a", "\(folder)/b"])
     }
 }

@@ -180,8 +180,9 @@ struct SettingsTests {
     private func isBeyondSchema(_ error: ConfigurationError) -> Bool {
         Settings.rules.contains { $0.problem == error.problem }
             || [
-                "neither a postgresql:// URI nor", "it can't be read", "expected 64KiB to 1GiB", "stands here twice",
-                "it is not a file", "not a URL of a proxy", "a port that is none",
+                "neither a postgresql:// URI nor", "there is no such file", "expected 64KiB to 1GiB",
+                "stands here twice",
+                "it is not a file", "it is a directory", "not a URL of a proxy", "a port that is none",
                 "http:// carries the app secret",
             ].contains(where: error.problem.contains)
     }

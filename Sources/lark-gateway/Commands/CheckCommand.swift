@@ -20,7 +20,9 @@ enum CheckCommand {
         )
         let exposed = configuration.exposedFiles(of: path)
         for file in exposed { Terminal.say("FAIL  \(file.path): \(file.problem); type: \(file.remedy)") }
-        for (key, problem) in configuration.warnings { Terminal.say("warn  \(key): \(problem)") }
+        for (key, problem) in configuration.warnings + configuration.remarks {
+            Terminal.say("warn  \(key): \(problem)")
+        }
         try await configuration.checkTransport()
         let proxy = configuration.network.proxies.https.map { " through the proxy \($0.address)" } ?? ""
         Terminal.say("ok    transport: \(configuration.transportKind.rawValue)\(proxy)")

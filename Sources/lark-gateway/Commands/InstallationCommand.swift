@@ -182,6 +182,6 @@ enum InstallationCommand {
                 "--secret: a secret on the command line is seen by everybody; use \(sources)"
             )
         }
-        return try Secret.resolve(source, option: "--secret", environment: ProcessInfo.processInfo.environment)
+        return try Secret.resolve(source, option: "--secret", in: .process)
     }
 }

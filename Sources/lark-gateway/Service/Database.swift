@@ -27,10 +27,14 @@ enum Database {
 
     private static func stateDirectory(_ configuration: Configuration) throws -> String {
         guard let directory = configuration.stateDirectory else {
+            let bots =
+                configuration.installations.isEmpty
+                ? "; there is no bot in the file either (installations: README, \"Five minutes to the first reply\")"
+                : ""
             throw ConfigurationError(
                 keyPath: "database_url",
                 problem: "missing, and there is no $STATE_DIRECTORY for a Postgres of the gateway's own: set "
-                    + "database_url, state_directory, or StateDirectory= in the systemd unit")
+                    + "database_url, state_directory, or StateDirectory= in the systemd unit\(bots)")
         }
         return directory
     }
