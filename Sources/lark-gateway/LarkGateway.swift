@@ -12,36 +12,34 @@ struct LarkGateway {
     static let usage: TerminalText = """
         usage: lark-gateway COMMAND [OPTIONS]
 
-          run --config FILE              the daemon
-          check --config FILE            validate the file, the database, the credentials; change nothing
-          config print --config FILE     the configuration in effect, with defaults and without secrets
+          run                            the daemon
+          check                          validate the file, the database, the credentials; change nothing
+          config print                   the configuration in effect, with defaults and without secrets
           config schema|keys             the JSON Schema of the file; its keys as a table
-          migrate --config FILE          bring the schema up to date (run does it too)
-          status --config FILE           installations, windows, queue and outbox, from the database
-          installation list|add|set-secret|revoke|restore|reseal --config FILE
+          migrate                        bring the schema up to date (run does it too)
+          status                         installations, windows, queue and outbox, from the database
+          installation list|add|set-secret|revoke|restore|reseal
                                          bots; a running gateway hears of it at once
-          agent list|set-runtime|set-offline|set-mention-all|archive|restore --config FILE
+          agent list|set-runtime|set-offline|set-mention-all|archive|restore
                                          who answers
-          member approve CODE --config FILE [--name NAME] [--yes]
+          member approve CODE [--name NAME] [--yes]
                                          say who was shown this code, ask, and let them in
-          member invite NAME --workspace W --config FILE [--valid 24h] [--open-id ID]
+          member invite NAME --workspace W [--valid 24h] [--open-id ID]
                                          make a code for the pairing page
-          member list|remove --config FILE
-                                         who may talk to the bots
-          outbox list|retry|drop --config FILE
-                                         what was not sent
-          issue list|show KEY --config FILE
-                                         what people noted with /issue
-          worker --config FILE --runtime NAME [--concurrency N] [--timeout 10m] [--attempts N] [--env NAME]
-                 [--user NAME] -- COMMAND ARGS
-                                         run COMMAND per task: conversation on stdin, reply from stdout; worker --help
+          member list|remove             who may talk to the bots
+          outbox list|retry|drop         what was not sent
+          issue list|show KEY            what people noted with /issue
+          worker --runtime NAME [--concurrency N] [--timeout 10m] [--attempts N] [--env NAME] [--user NAME]
+                 -- COMMAND ARGS         run COMMAND per task: conversation on stdin, reply from stdout; worker --help
                                          says more
-          worker-role list|add|remove --config FILE
-                                         database roles that may work, and do nothing else
+          worker-role list|add|remove    database roles that may work, and do nothing else
           simulate --listen 127.0.0.1:PORT [--app ID:SECRET] [--exposed]
                                          a simulated Lark to play with
           demo                           the whole way of a burst, on a private Postgres and a simulated Lark
           version                        print the version
+
+        The configuration is the file of --config FILE, else of LARK_GATEWAY_CONFIG, else
+        /etc/lark-gateway/config.json.
         """
 
     static func main() async {
@@ -86,6 +84,7 @@ struct LarkGateway {
         } catch let error as ConfigurationError {
             for mistake in error.mistakes { Terminal.complain("lark-gateway: configuration: \(mistake)") }
             if error.rest > 0 { Terminal.complain("lark-gateway: configuration: and \(error.rest) more mistakes") }
+            if let whence = ConfigurationFile(words: rest).whence { Terminal.complain("lark-gateway: \(whence)") }
             return ExitCode.configuration
         } catch let error as PrivatePostgres.Failure where error.isSetUp {
             Terminal.complain("lark-gateway: \(error)")

@@ -278,7 +278,7 @@ struct BadInputTests {
 
     @Test("wrong usage ends with code 2")
     func usage() async throws {
-        for words in [[], ["fly"], ["run"], ["run", "--confg", "x"], ["worker", "--config", "x", "--runtime", "y"]] {
+        for words in [[], ["fly"], ["run", "x"], ["agent"], ["run", "--confg", "x"], ["worker", "--config", "x", "--runtime", "y"]] {
             let command = try Daemon(words)
             #expect(await command.ended() == 2, "\(words)")
         }

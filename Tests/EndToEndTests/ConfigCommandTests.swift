@@ -48,7 +48,7 @@ struct ConfigCommandTests {
         #expect(status == 0 && table.hasPrefix("| key | "))
         #expect(try String(contentsOf: root.appendingPathComponent("README.md"), encoding: .utf8).contains(table))
         for words in [
-            [], ["print"], ["show"], ["schema", "keys"], ["print", "--confg", "x"], ["print", "--config"],
+            [], ["show"], ["schema", "keys"], ["print", "--confg", "x"], ["print", "--config"],
             ["print", "extra", "--config", "x"], ["schema", "--config", "x"], ["keys", "--config", "x"],
         ] {
             #expect(try await run(words).0 == 2, "\(words)")

@@ -7,13 +7,13 @@ import Store
 enum AgentCommand {
     static let usage: TerminalText = """
         agent list [--limit N] | set-runtime WORKSPACE/AGENT RUNTIME | set-offline WORKSPACE/AGENT
-                | set-mention-all WORKSPACE/AGENT yes|no | archive WORKSPACE/AGENT | restore WORKSPACE/AGENT,
-                each with --config FILE
+                | set-mention-all WORKSPACE/AGENT yes|no | archive WORKSPACE/AGENT | restore WORKSPACE/AGENT
         """
 
     static func run(_ words: [String]) async throws -> Int32 {
         let arguments = try Arguments(words, known: ["config", "limit"])
-        let configuration = try Configuration.load(path: arguments.required("config"), for: .database)
+        guard !arguments.positional.isEmpty else { throw UsageError(usage) }
+        let configuration = try arguments.loadConfiguration(for: .database)
         return try await Database.withRepository(configuration) { repository in
             if arguments.positional == ["list"] { return try await list(arguments, repository) }
             guard arguments.positional.count >= 2 else { throw UsageError(usage) }

@@ -13,8 +13,8 @@ enum CheckCommand {
     static func run(_ words: [String]) async throws -> Int32 {
         let arguments = try Arguments(words, known: ["config"])
         try arguments.refusePositional()
-        let path = try arguments.required("config")
-        let configuration = try Configuration.load(path: path)
+        let path = arguments.configurationFile.path
+        let configuration = try arguments.loadConfiguration()
         Terminal.say(
             "ok    configuration: \(configuration.installations.count) installations, \(configuration.agents.count) agents"
         )

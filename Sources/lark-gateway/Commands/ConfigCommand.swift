@@ -3,7 +3,7 @@ import Output
 
 /// `config`: what is in effect, and what may stand in the file at all.
 enum ConfigCommand {
-    private static let usage: TerminalText = "lark-gateway config print --config FILE | schema | keys"
+    private static let usage: TerminalText = "lark-gateway config print | schema | keys"
 
     static func run(_ words: [String]) async throws -> Int32 {
         let arguments = try Arguments(words, known: ["config"])
@@ -13,7 +13,7 @@ enum ConfigCommand {
         switch arguments.positional[0] {
         case "print":
             // No secret is printed, so none is missed; `check` tells of those that can't be read.
-            let configuration = try Configuration.load(path: arguments.required("config"), for: .nothing)
+            let configuration = try arguments.loadConfiguration(for: .nothing)
             Terminal.say(document(configuration.effective.text))
         case "schema": Terminal.say(document(SettingsSchema.document.text))
         case "keys": Terminal.say(document(SettingsTable.markdown))

@@ -9,7 +9,7 @@ import Store
 enum InstallationCommand {
     static let usage: TerminalText = """
         installation list [--limit N] | add APP_ID --workspace W --agent A --secret SOURCE [--domain feishu|lark|URL] [--access pairing|open] [--locale en|zh]
-                | set-secret APP_ID --secret SOURCE [--domain D] | revoke APP_ID | restore APP_ID | reseal, each with --config FILE
+                | set-secret APP_ID --secret SOURCE [--domain D] | revoke APP_ID | restore APP_ID | reseal
         SOURCE is \(sources)
         """
     private static let sources: TerminalText = "env:NAME, file:/path, credential:name, or - for standard input"
@@ -17,9 +17,9 @@ enum InstallationCommand {
     static func run(_ words: [String]) async throws -> Int32 {
         let arguments = try Arguments(
             words, known: ["config", "workspace", "agent", "secret", "domain", "access", "locale", "limit"])
+        guard !arguments.positional.isEmpty else { throw UsageError(usage) }
         let seals = ["add", "set-secret", "reseal"].contains(arguments.positional.first)
-        let configuration = try Configuration.load(
-            path: arguments.required("config"), for: seals ? .sealing : .database)
+        let configuration = try arguments.loadConfiguration(for: seals ? .sealing : .database)
         return try await Database.withRepository(configuration) { repository in
             switch (arguments.positional.first, arguments.positional.count) {
             case ("list", 1): return try await list(arguments, repository)

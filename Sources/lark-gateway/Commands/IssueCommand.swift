@@ -5,12 +5,13 @@ import Output
 /// `issue ...`: what people noted with `/issue`.
 enum IssueCommand {
     static let usage: TerminalText = """
-        issue list [--workspace W] [--limit N] | show KEY [--workspace W], each with --config FILE
+        issue list [--workspace W] [--limit N] | show KEY [--workspace W]
         """
 
     static func run(_ words: [String]) async throws -> Int32 {
         let arguments = try Arguments(words, known: ["config", "workspace", "limit"])
-        let configuration = try Configuration.load(path: arguments.required("config"), for: .database)
+        guard !arguments.positional.isEmpty else { throw UsageError(usage) }
+        let configuration = try arguments.loadConfiguration(for: .database)
         let workspace = arguments.options["workspace"]
         return try await Database.withRepository(configuration) { repository in
             switch (arguments.positional.first, arguments.positional.count) {

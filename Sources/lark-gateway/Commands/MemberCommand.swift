@@ -7,13 +7,14 @@ import Store
 enum MemberCommand {
     static let usage: TerminalText = """
         member approve CODE [--name NAME [--same-person]] [--yes] | invite NAME --workspace W [--valid 24h] [--open-id ID] | list [--limit N] \
-        | remove NAME --workspace W, each with --config FILE
+        | remove NAME --workspace W
         """
 
     static func run(_ words: [String]) async throws -> Int32 {
         let arguments = try Arguments(
             words, known: ["config", "name", "workspace", "valid", "open-id", "limit"], flags: ["yes", "same-person"])
-        let configuration = try Configuration.load(path: arguments.required("config"), for: .database)
+        guard !arguments.positional.isEmpty else { throw UsageError(usage) }
+        let configuration = try arguments.loadConfiguration(for: .database)
         return try await Database.withRepository(configuration) { repository in
             switch (arguments.positional.first, arguments.positional.count) {
             case ("approve", 2): return try await MemberApproval.run(arguments, configuration, repository)

@@ -10,7 +10,7 @@ enum MigrateCommand {
     static func run(_ words: [String]) async throws -> Int32 {
         let arguments = try Arguments(words, known: ["config"])
         try arguments.refusePositional()
-        let configuration = try Configuration.load(path: arguments.required("config"), for: .database)
+        let configuration = try arguments.loadConfiguration(for: .database)
         try await Database.refusePooler(configuration)
         guard configuration.databaseURL == nil else { return try await migrate(try Database.url(configuration)) }
         do {

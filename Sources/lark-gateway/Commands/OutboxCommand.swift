@@ -7,12 +7,13 @@ import Store
 /// `outbox ...`: what was not sent, and what becomes of it. Never what it says.
 enum OutboxCommand {
     static let usage: TerminalText = """
-        outbox list [--app APP_ID] [--limit N] | retry ID | retry dead [--app APP_ID] | drop ID, each with --config FILE
+        outbox list [--app APP_ID] [--limit N] | retry ID | retry dead [--app APP_ID] | drop ID
         """
 
     static func run(_ words: [String]) async throws -> Int32 {
         let arguments = try Arguments(words, known: ["config", "app", "limit"])
-        let configuration = try Configuration.load(path: arguments.required("config"), for: .database)
+        guard !arguments.positional.isEmpty else { throw UsageError(usage) }
+        let configuration = try arguments.loadConfiguration(for: .database)
         return try await Database.withRepository(configuration) { repository in
             switch (arguments.positional.first, arguments.positional.count) {
             case ("list", 1): return try await list(arguments, repository)

@@ -10,8 +10,8 @@ enum RunCommand {
     static func run(_ words: [String]) async throws -> Int32 {
         let arguments = try Arguments(words, known: ["config"])
         try arguments.refusePositional()
-        let path = try arguments.required("config")
-        let configuration = try Configuration.load(path: path)
+        let path = arguments.configurationFile.path
+        let configuration = try arguments.loadConfiguration()
         let signals = StopSignals()
         let notifier = SystemdNotifier(environment: ProcessInfo.processInfo.environment)
         let logger = LogWriter(settings: configuration.log).logger

@@ -11,7 +11,7 @@ enum StatusCommand {
         let arguments = try Arguments(words, known: ["config", "limit"])
         try arguments.refusePositional()
         let limit = try arguments.limit()
-        let configuration = try Configuration.load(path: arguments.required("config"), for: .database)
+        let configuration = try arguments.loadConfiguration(for: .database)
         let pool = Pool(
             url: try Database.url(configuration), size: 1, preparesStatements: false, limits: Repository.sessionLimits)
         let installations = try await Repository(pool: pool).installationStatuses(limit: limit)

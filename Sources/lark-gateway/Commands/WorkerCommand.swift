@@ -29,7 +29,7 @@ enum WorkerCommand {
             throw UsageError("--lease takes at most 24h: it is renewed while the command runs")
         }
         let runtime = try arguments.required("runtime")
-        let configuration = try Configuration.load(path: arguments.required("config"), for: .database)
+        let configuration = try arguments.loadConfiguration(for: .database)
         let url = try Database.url(configuration)
         let command = try commandLine(arguments, secrets: [url, configuration.databaseURL, configuration.poolerURL])
         let signals = StopSignals()
@@ -45,7 +45,7 @@ enum WorkerCommand {
     }
 
     private static let help: TerminalText = """
-        usage: lark-gateway worker --config FILE --runtime NAME [OPTIONS] -- COMMAND ARGS
+        usage: lark-gateway worker --runtime NAME [OPTIONS] -- COMMAND ARGS
 
         Runs COMMAND for each task of the runtime: the conversation as JSON on its stdin, the reply from its stdout.
 

@@ -7,12 +7,13 @@ import Store
 /// `worker-role ...`: which database roles may work for which runtimes.
 enum WorkerRoleCommand {
     static let usage: TerminalText = """
-        worker-role list | add ROLE --runtime NAME | remove ROLE [--runtime NAME], each with --config FILE
+        worker-role list | add ROLE --runtime NAME | remove ROLE [--runtime NAME]
         """
 
     static func run(_ words: [String]) async throws -> Int32 {
         let arguments = try Arguments(words, known: ["config", "runtime"])
-        let configuration = try Configuration.load(path: arguments.required("config"), for: .database)
+        guard !arguments.positional.isEmpty else { throw UsageError(usage) }
+        let configuration = try arguments.loadConfiguration(for: .database)
         return try await Database.withRepository(configuration) { repository in
             switch (arguments.positional.first, arguments.positional.count) {
             case ("list", 1): return try await list(repository)
