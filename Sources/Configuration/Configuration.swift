@@ -35,6 +35,22 @@ package struct Configuration: Sendable {
         }
     }
 
+    /// What a file chooses for the log, whatever else is wrong with it.
+    /// - Returns: nil where it can't be read, or is no JSON.
+    package static func log(ofFileAt path: String) -> LogSettings? {
+        var mistakes = MistakeList()
+        guard let data = try? SmallFile.read(path, { problem, _ in ConfigurationError(keyPath: "", problem: problem) }),
+            let node = try? JSONNode(parsing: data, collecting: &mistakes),
+            let values = try? SettingValues<Settings>(
+                reading: node, SettingReading(surroundings: Surroundings(environment: [:]), need: .nothing),
+                collecting: &mistakes)
+        else { return nil }
+        var settings = LogSettings()
+        settings.level = values.logLevel
+        settings.format = values.logFormat
+        return settings
+    }
+
     package init(parsing data: Data, environment: [String: String], for need: Need = .everything) throws {
         try self.init(parsing: data, in: Surroundings(environment: environment), for: need)
     }

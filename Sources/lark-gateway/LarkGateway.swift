@@ -2,7 +2,6 @@ import AsyncRuntime
 import Configuration
 import Foundation
 import Output
-import Postgres
 
 /// The executable: picks the command and turns its errors into one line and an exit code.
 @main
@@ -86,12 +85,11 @@ struct LarkGateway {
             if error.rest > 0 { Terminal.complain("lark-gateway: configuration: and \(error.rest) more mistakes") }
             if let whence = ConfigurationFile(words: rest).whence { Terminal.complain("lark-gateway: \(whence)") }
             return ExitCode.configuration
-        } catch let error as PrivatePostgres.Failure where error.isSetUp {
-            Terminal.complain("lark-gateway: \(error)")
-            return ExitCode.configuration
         } catch {
-            Terminal.complain("lark-gateway: \(error)")
-            return ExitCode.failed
+            let fatal = FatalError(error, ConfigurationFile(words: rest))
+            Terminal.complain("lark-gateway: \(fatal.problem)")
+            if let hint = fatal.hint { Terminal.complain("lark-gateway: \(hint)") }
+            return fatal.code
         }
     }
 }

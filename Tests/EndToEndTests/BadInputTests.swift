@@ -272,13 +272,19 @@ struct BadInputTests {
     func configuration(text: String, message: String) async throws {
         let daemon = try Daemon.run(text)
         #expect(await daemon.ended() == 78)
-        #expect(daemon.output.contains(message))
+        let event = try #require(daemon.events("gateway.failed").first)
+        #expect(event["error"].string?.contains(message) == true, "\(daemon.output)")
+        #expect(event["level"].string == "error" && event["exit_code"].integer == 78)
+        #expect(event["hint"].string?.contains("lark-gateway check --config /") == true)
         #expect(daemon.output.split(separator: "\n").count == 1)
     }
 
     @Test("wrong usage ends with code 2")
     func usage() async throws {
-        for words in [[], ["fly"], ["run", "x"], ["agent"], ["run", "--confg", "x"], ["worker", "--config", "x", "--runtime", "y"]] {
+        for words in [
+            [], ["fly"], ["run", "x"], ["agent"], ["run", "--confg", "x"],
+            ["worker", "--config", "x", "--runtime", "y"],
+        ] {
             let command = try Daemon(words)
             #expect(await command.ended() == 2, "\(words)")
         }

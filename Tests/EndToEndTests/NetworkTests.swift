@@ -90,7 +90,7 @@ struct NetworkTests {
             #expect(isStarted)
         }
         #expect(await daemon.ended() == 78)
-        #expect(daemon.output.contains("transport: \"urlsession\" does not work with this toolchain's Foundation"))
+        #expect(daemon.output.contains("transport: \\\"urlsession\\\" does not work with this toolchain's Foundation"))
         await stage.end(daemon)
     }
 

@@ -79,9 +79,12 @@ struct OwnPostgresTests {
         let isRefused = try await eventually { !second.output.isEmpty }
         #expect(isRefused)
         let pid = try #require(first.processID)
-        try #require(
-            second.output == "lark-gateway: another lark-gateway (pid \(pid)) uses this directory: \(place.state)\n")
         #expect(await second.ended() == 1)
+        try #require(second.output.split(separator: "\n").count == 1, "\(second.output)")
+        let event = try #require(second.events("gateway.failed").first)
+        #expect(
+            event["error"].string == "another lark-gateway (pid \(pid)) uses this directory: \(place.state)")
+        #expect(event["hint"].string?.contains("systemctl stop lark-gateway") == true)
         // It uses the running one's server, and leaves it.
         #expect(try await place.command("migrate") == (0, "the schema is up to date\n"))
 
@@ -105,7 +108,7 @@ struct OwnPostgresTests {
         let daemon = try place.run()
         #expect(await daemon.ended() == 78)
         #expect(
-            daemon.output.contains("lark-gateway: the Postgres cluster in \(place.data) was made by version 99, and "))
+            daemon.output.contains("the Postgres cluster in \(place.data) was made by version 99, and "))
         #expect(daemon.events("postgres.started").isEmpty)
         let (status, output) = try await place.command("migrate")
         #expect(status == 78 && output.contains("postgresql-99"))
@@ -178,9 +181,10 @@ struct OwnPostgresTests {
         let taken = try HTTPServer(host: "127.0.0.1", port: 0) { _ in .text("mine\n") }
         func refuses(_ key: String, _ daemon: Daemon) async {
             #expect(await daemon.ended() == 1)
+            let event = daemon.events("gateway.failed").first
             #expect(
-                daemon.output.contains(
-                    "lark-gateway: \(key): can't listen on 127.0.0.1:\(taken.port): Address already in use"))
+                event?["error"].string == "\(key): can't listen on 127.0.0.1:\(taken.port): Address already in use")
+            #expect(event?["key"].string == key)
             #expect(daemon.events("postgres.started").isEmpty)
         }
         let pairing = #"""

@@ -42,11 +42,7 @@ struct ConfigurationFile: Sendable, Equatable {
     var option: String {
         guard origin != .standard else { return "" }
         // The other shell may be in another folder.
-        let absolute = URL(fileURLWithPath: path).path
-        let isPlain = absolute.utf8.allSatisfy { byte in
-            UnicodeScalar(byte).properties.isAlphabetic && byte < 0x80 || "0123456789/._-".utf8.contains(byte)
-        }
-        return " --config " + (isPlain ? absolute : "'\(absolute.replacing("'", with: "'\\''"))'")
+        return " --config " + ShellWord.quoted(URL(fileURLWithPath: path).path)
     }
 
     /// Where no option named the file: which one it is, and why.

@@ -10,15 +10,20 @@ enum RunCommand {
     static func run(_ words: [String]) async throws -> Int32 {
         let arguments = try Arguments(words, known: ["config"])
         try arguments.refusePositional()
-        let path = arguments.configurationFile.path
-        let configuration = try arguments.loadConfiguration()
+        let file = arguments.configurationFile
+        return try await FatalEvent.reporting(.gateway, file) { try await serve(file) }
+    }
+
+    private static func serve(_ file: ConfigurationFile) async throws -> Int32 {
+        let configuration = try file.load()
         let signals = StopSignals()
         let notifier = SystemdNotifier(environment: ProcessInfo.processInfo.environment)
         let logger = LogWriter(settings: configuration.log).logger
-        configuration.logExposedFiles(of: path, to: logger)
+        configuration.logExposedFiles(of: file.path, to: logger)
         try await configuration.checkTransport()
         let service = Service(
-            path: path, configuration: configuration, stop: signals.stop, reloads: ReloadSignal(), notifier: notifier,
+            path: file.path, configuration: configuration, stop: signals.stop, reloads: ReloadSignal(),
+            notifier: notifier,
             logger: logger)
         return try await service.serve()
     }

@@ -29,19 +29,24 @@ enum WorkerCommand {
             throw UsageError("--lease takes at most 24h: it is renewed while the command runs")
         }
         let runtime = try arguments.required("runtime")
-        let configuration = try arguments.loadConfiguration(for: .database)
-        let url = try Database.url(configuration)
-        let command = try commandLine(arguments, secrets: [url, configuration.databaseURL, configuration.poolerURL])
-        let signals = StopSignals()
-        let logger = LogWriter(settings: configuration.log).logger
-        try await refusePooler(configuration, until: signals.stop, logger)
-        let worker = Worker(
-            url: url, runtime: runtime, command: command,
-            concurrency: concurrency, timeout: try arguments.duration("timeout") ?? .seconds(600), attempts: attempts,
-            lease: lease,
-            logger: logger)
-        await worker.run(until: signals.stop)
-        return ExitCode.done
+        let file = arguments.configurationFile
+        return try await FatalEvent.reporting(.worker, file) {
+            let configuration = try arguments.loadConfiguration(for: .database)
+            let url = try Database.url(configuration)
+            let command = try commandLine(
+                arguments, secrets: [url, configuration.databaseURL, configuration.poolerURL])
+            let signals = StopSignals()
+            let logger = LogWriter(settings: configuration.log).logger
+            try await refusePooler(configuration, until: signals.stop, logger)
+            let worker = Worker(
+                url: url, runtime: runtime, command: command,
+                concurrency: concurrency, timeout: try arguments.duration("timeout") ?? .seconds(600),
+                attempts: attempts,
+                lease: lease,
+                logger: logger)
+            await worker.run(until: signals.stop)
+            return ExitCode.done
+        }
     }
 
     private static let help: TerminalText = """

@@ -53,13 +53,18 @@ enum StateDirectoryLock {
         return Int(String(decoding: buffer[..<max(0, count)], as: UTF8.self).prefix { $0.isNumber })
     }
 
+    /// With the folders above it, each closed to others.
     private static func makeDirectory(_ path: String) throws(Failure) {
-        do {
-            try FileManager.default.createDirectory(
-                atPath: path, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
-        } catch {
-            let underlying = (error as NSError).userInfo[NSUnderlyingErrorKey] as? NSError
-            throw .unusable(path: path, code: Int32(underlying?.code ?? Int(EIO)))
+        var folder = path.hasPrefix("/") ? "" : "."
+        for name in path.split(separator: "/") {
+            folder += "/\(name)"
+            // What is there, also what is no folder, is found by who opens the lock's file. Above it may be what another
+            // user closed, or a file system that is read only.
+            var status = stat()
+            guard stat(folder, &status) != 0, mkdir(folder, 0o700) != 0, errno != EEXIST else {
+                continue
+            }
+            throw .unusable(path: path, code: errno)
         }
     }
 }

@@ -15,6 +15,38 @@ extension LogEvent {
 
     static func gatewayStopping() -> Self { Self(.info, "gateway.stopping") }
 
+    /// What ended the daemon, or kept it from starting; its last event.
+    /// - Parameter key: of the configuration.
+    /// - Parameter mistakes: of the configuration; nil: it is not about that.
+    package static func gatewayFailed(
+        _ error: String, key: String?, file: String, mistakes: Int?, code: Int32, hint: String
+    ) -> Self {
+        Self(.error, "gateway.failed", failure(error, key: key, file: file, mistakes: mistakes, code: code, hint: hint))
+    }
+
+    /// The same of a worker.
+    package static func workerFailed(
+        _ error: String, key: String?, file: String, mistakes: Int?, code: Int32, hint: String
+    ) -> Self {
+        Self(.error, "worker.failed", failure(error, key: key, file: file, mistakes: mistakes, code: code, hint: hint))
+    }
+
+    private static func failure(
+        _ error: String, key: String?, file: String, mistakes: Int?, code: Int32, hint: String
+    ) -> [(key: String, value: Value?)] {
+        [
+            ("error", .text(error)), ("key", key.map { .text($0) }), ("file", .text(file)),
+            ("mistakes", mistakes.map { .count($0) }), ("exit_code", .integer(Int64(code))), ("hint", .text(hint)),
+        ]
+    }
+
+    /// One of several mistakes of the configuration, before the event that ends the process.
+    package static func configurationInvalid(_ error: String, key: String?, hint: String) -> Self {
+        Self(
+            .error, "configuration.invalid",
+            [("error", .text(error)), ("key", key.map { .text($0) }), ("hint", .text(hint))])
+    }
+
     package static func gatewayStopped() -> Self { Self(.info, "gateway.stopped") }
 
     /// A step of the stop, which is done.
@@ -91,12 +123,7 @@ extension LogEvent {
         guard case PostgresError.statement(let refusal) = error, refusal.isLasting else {
             return Self(.warning, "database.unavailable", fields)
         }
-        let hint =
-            refusal.hint
-            ?? (refusal.sqlState == "42501"
-                ? "give the role of database_url the rights that README names, or use the role that owns the schema"
-                : "the schema is missing, or is not this version's: start the gateway, or run lark-gateway migrate")
-        return Self(.error, "database.unavailable", fields + [("hint", .text(hint))])
+        return Self(.error, "database.unavailable", fields + [("hint", .text(refusal.advice))])
     }
 
     static func databaseRecovered(during: String, failures: Int, lasted: Duration) -> Self {
