@@ -12,8 +12,12 @@ package enum BlockingCall {
     }
 
     /// Without waiting for its end.
-    package static func start(_ body: @escaping @Sendable () -> Void) {
-        let thread = Thread { body() }
+    /// - Parameter name: of the thread, 15 bytes at most.
+    package static func start(name: String? = nil, _ body: @escaping @Sendable () -> Void) {
+        let thread = Thread {
+            if let name { Thread.current.name = name }
+            body()
+        }
         thread.stackSize = stackSize
         thread.start()
     }

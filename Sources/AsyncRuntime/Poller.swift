@@ -12,6 +12,8 @@ final class Poller: Sendable {
     typealias Token = UInt64
 
     private static let batch = 256
+    /// In `top -H` and /proc/PID/task/TID/comm.
+    private static let threadName = "sockets"
 
     private struct State {
         var nextToken: Token = 1
@@ -22,7 +24,7 @@ final class Poller: Sendable {
     private let state = Mutex(State())
 
     private init() {
-        BlockingCall.start { [self] in run() }
+        BlockingCall.start(name: Self.threadName) { [self] in run() }
     }
 
     /// Registers a descriptor, armed for nothing. `handler` is called on the poller's thread and must not block.

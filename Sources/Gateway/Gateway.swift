@@ -13,6 +13,8 @@ package final class Gateway: Sendable {
     private let isReady = Mutex(false)
     /// While it runs, for `reload`.
     private let hub = Mutex<Hub?>(nil)
+    /// While it runs.
+    private let liveness = Mutex<LivenessProbe?>(nil)
 
     package init(
         _ settings: GatewaySettings, transport: (any WebSocketTransport)? = nil, logger: Logger,
@@ -25,6 +27,9 @@ package final class Gateway: Sendable {
 
     package var replica: String { ground.identity.name }
     package var transportName: String { ground.transport.name }
+
+    /// The parts that an ack needs and that do not answer; none before it runs.
+    package var silences: [Liveness.Silence] { liveness.withLock { $0 }?.silences ?? [] }
 
     /// Set up and not stopping, and the database can be written.
     package func checkReady() async -> Bool {
@@ -71,20 +76,28 @@ package final class Gateway: Sendable {
     }
 
     /// Runs until `stop` is set, then stops in order: see `Shutdown`.
+    /// - Parameter heartbeat: goes on until the stop is done.
     /// - Parameter started: called when everything is under way.
     /// - Returns: whether all of the stop was done within the shutdown time-out.
-    package func run(until stop: AsyncEvent, started: @Sendable () async -> Void = {}) async -> Bool {
+    package func run(
+        until stop: AsyncEvent, heartbeat: Heartbeat = Heartbeat(), started: @Sendable () async -> Void = {}
+    ) async -> Bool {
         let parts = Assembly(ground)
+        let probe = LivenessProbe(parts, interval: heartbeat.interval)
         hub.withLock { $0 = parts.hub }
+        liveness.withLock { $0 = probe }
         let running = Running(parts)
         isReady.withLock { $0 = true }
         await started()
+        let asking = Task { await probe.run(beat: heartbeat.beat) }
         await stop.wait()
 
         ground.logger.log(.gatewayStopping())
         isReady.withLock { $0 = false }
         let isDone = await Shutdown(of: parts, running, ground).run(within: ground.settings.shutdownTimeout)
         hub.withLock { $0 = nil }
+        asking.cancel()
+        await asking.value
         return isDone
     }
 }

@@ -91,6 +91,14 @@ package struct PrivatePostgres: Sendable {
         return text?.split(separator: "\n").first.flatMap { pid_t($0) }
     }
 
+    /// Whether the running server has begun to stop, so that it takes no new connections.
+    package var isStopping: Bool {
+        let text = (try? String(contentsOfFile: data + "/postmaster.pid", encoding: .utf8)) ?? ""
+        // The eighth line is its state (LOCK_FILE_LINE_PM_STATUS of Postgres's miscadmin.h).
+        return text.split(separator: "\n", omittingEmptySubsequences: false).dropFirst(7).first?.hasPrefix("stopping")
+            ?? false
+    }
+
     /// Starts or adopts the server and makes the database.
     /// - Parameter makesCluster: false where the server has run before.
     /// - Returns: whether a running server was adopted.

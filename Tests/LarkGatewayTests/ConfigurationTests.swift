@@ -361,10 +361,22 @@ struct SystemdTests {
         #expect(notifier.watchdogInterval == .seconds(10))
         notifier.ready("1 installation")
         notifier.watchdog()
-        notifier.stopping()
+        notifier.stopping("flushing and closing")
         let received = (0..<3).compactMap { _ in systemd.next() }
         #expect(
             received == ["READY=1\nSTATUS=1 installation", "WATCHDOG=1", "STOPPING=1\nSTATUS=flushing and closing"])
+    }
+
+    @Test("a systemd that takes nothing any more holds nobody up")
+    func deaf() throws {
+        let systemd = try NotifySocket()
+        let text = try String(contentsOfFile: "/proc/sys/net/unix/max_dgram_qlen", encoding: .utf8)
+        let room = try #require(Int(text.trimmingCharacters(in: .whitespacesAndNewlines)))
+        let notifier = SystemdNotifier(environment: ["NOTIFY_SOCKET": systemd.path])
+        for _ in 0..<room + 3 { notifier.watchdog() }
+        var count = 0
+        while systemd.next() != nil { count += 1 }
+        #expect((room...room + 2).contains(count))
     }
 
     @Test("without systemd, and with a watchdog for another process, nothing is sent")

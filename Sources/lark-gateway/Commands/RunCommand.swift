@@ -23,8 +23,7 @@ enum RunCommand {
         try await configuration.checkTransport()
         let service = Service(
             path: file.path, configuration: configuration, stop: signals.stop, reloads: ReloadSignal(),
-            notifier: notifier,
-            logger: logger)
+            status: ServiceStatus(notifier), logger: logger)
         return try await service.serve()
     }
 }

@@ -2,7 +2,7 @@ import Configuration
 import Gateway
 import HTTPServer
 
-/// `/metrics` (OpenMetrics), `/healthz` (the process lives) and `/readyz` (it does its work).
+/// `/metrics` (OpenMetrics), `/healthz` (another start would not help) and `/readyz` (it does its work).
 enum MetricsServer {
     /// A scraper and some probes need a few connections for a moment, and send no body.
     private static let limits: HTTPServerLimits = {
@@ -14,7 +14,7 @@ enum MetricsServer {
         return limits
     }()
 
-    static func start(on address: ListenAddress, gateway: Gateway, metrics: Metrics) throws -> HTTPServer {
+    static func start(on address: ListenAddress, health: Health, metrics: Metrics) throws -> HTTPServer {
         try HTTPServer(host: address.host, port: address.port, limits: limits) { request in
             guard request.method == "GET" || request.method == "HEAD" else {
                 return .text("only GET\n", status: 405)
@@ -23,9 +23,9 @@ enum MetricsServer {
             case "/metrics":
                 return .text(
                     metrics.openMetrics(), type: "application/openmetrics-text; version=1.0.0; charset=utf-8")
-            case "/healthz": return .text("ok\n")
+            case "/healthz": return health.answer()
             case "/readyz":
-                return await gateway.checkReady() ? .text("ready\n") : .text("not ready\n", status: 503)
+                return await health.gateway.checkReady() ? .text("ready\n") : .text("not ready\n", status: 503)
             default: return .text("try /metrics, /healthz or /readyz\n", status: 404)
             }
         }

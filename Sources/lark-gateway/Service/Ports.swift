@@ -18,19 +18,21 @@ struct Ports: Sendable {
     /// Listens at once; until the gateway is prepared its answer is 503.
     /// - Throws: `Failure`; then no port is held.
     static func take(
-        _ configuration: Configuration, gateway: Gateway, metrics: Metrics, logger: Logger
+        _ configuration: Configuration, health: Health, metrics: Metrics, logger: Logger
     ) async throws -> Ports {
         var servers: [HTTPServer] = []
         do {
             if let address = configuration.metrics {
                 let server = try listen("metrics.listen") {
-                    try MetricsServer.start(on: address, gateway: gateway, metrics: metrics)
+                    try MetricsServer.start(on: address, health: health, metrics: metrics)
                 }
                 servers.append(server)
                 logger.log(.metricsListening(host: address.host, port: server.port))
             }
             if let address = configuration.pairing {
-                let server = try listen("pairing.listen") { try PairingServer.start(on: address, gateway: gateway) }
+                let server = try listen("pairing.listen") {
+                    try PairingServer.start(on: address, gateway: health.gateway)
+                }
                 servers.append(server)
                 logger.log(.pairingListening(host: address.host, port: server.port))
             }

@@ -11,9 +11,13 @@ struct PrivatePostgresSupervisor: Sendable {
     private static let startPatience = Duration.seconds(120)
     private static let stopPatience = Duration.seconds(30)
     private static let boundLogEvery = Duration.seconds(10)
+    private static let lookEvery = Duration.seconds(2)
+
+    enum State: Equatable { case running, startingAgain(attempt: Int), givenUp }
 
     let server: PrivatePostgres
     let logger: Logger
+    let changed: @Sendable (State) -> Void
 
     /// Starts or adopts the server, keeps it running while `body` runs, and stops it.
     /// - Parameter stop: from when it is set on, the server is not started again. It is set here when the server can't
@@ -93,7 +97,7 @@ struct PrivatePostgresSupervisor: Sendable {
         while true {
             let began = ContinuousClock.now
             let pid = server.processID
-            if let pid, await !ProcessEnd.wait(for: pid) { return .cancelled }
+            if let pid, await !end(of: pid) { return .cancelled }
             guard !Task.isCancelled else { return .cancelled }
             let duration = began.duration(to: .now)
             // It takes its file away when it stops in order.
@@ -105,17 +109,43 @@ struct PrivatePostgresSupervisor: Sendable {
         }
     }
 
+    /// A stop that somebody else began can wait without end for the connections that we keep (`pg_ctl stop -m smart`),
+    /// while no new one is taken: it is brought to its end, so that the server can be started again.
+    /// - Returns: as `ProcessEnd.wait`.
+    private func end(of pid: Int32) async -> Bool {
+        await withTaskGroup(of: Bool?.self) { group in
+            group.addTask { await ProcessEnd.wait(for: pid) }
+            group.addTask {
+                while !Task.isCancelled {
+                    let wasStopping = server.isStopping
+                    await Alarm.wait(until: .after(Self.lookEvery))
+                    guard wasStopping, server.isStopping, !Task.isCancelled else { continue }
+                    // The next look tries again.
+                    try? await server.stop(deadline: .after(Self.stopPatience))
+                }
+                return nil
+            }
+            defer { group.cancelAll() }
+            for await hasEnded in group {
+                if let hasEnded { return hasEnded }
+            }
+            return false
+        }
+    }
+
     /// - Returns: nil when it runs again.
     private func startAgain(_ budget: inout RestartBudget) async -> Outcome? {
         let deadline = Deadline.after(Self.startPatience)
         var failure: (any Error)?
         while !deadline.hasPassed, let wait = budget.next() {
             if let failure { logger.log(.postgresStartFailed(failure, retryIn: wait)) }
+            changed(.startingAgain(attempt: budget.used))
             try? await Task.sleep(for: wait)
             do {
                 try Task.checkCancellation()
                 let adopted = try await server.start(makesCluster: false, deadline: deadline)
                 logger.log(.postgresStarted(directory: server.directory, adopted: adopted))
+                changed(.running)
                 return nil
             } catch {
                 guard !Task.isCancelled else { return .cancelled }
@@ -123,6 +153,7 @@ struct PrivatePostgresSupervisor: Sendable {
             }
         }
         logger.log(.postgresGivenUp(directory: server.directory, failure))
+        changed(.givenUp)
         return .gaveUp
     }
 }

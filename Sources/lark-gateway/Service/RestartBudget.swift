@@ -8,7 +8,8 @@ struct RestartBudget: Equatable {
     /// A server that ran for so long was healthy. One that ended sooner counts as an attempt that failed.
     static let healthyAfter = Duration.seconds(60)
 
-    private var used = 0
+    /// Attempts since the server was healthy.
+    private(set) var used = 0
 
     /// The wait before the next attempt; nil when none is left.
     mutating func next() -> Duration? {

@@ -11,7 +11,7 @@ struct Service: Sendable {
     let configuration: Configuration
     let stop: AsyncEvent
     let reloads: ReloadSignal
-    let notifier: SystemdNotifier
+    let status: ServiceStatus
     let logger: Logger
 
     /// - Returns: the exit code.
@@ -37,7 +37,8 @@ struct Service: Sendable {
             transport: configuration.transportKind.make(network: configuration.network), logger: logger,
             metrics: metrics)
         // First, so that a port that is taken ends the start before anything else happened.
-        let ports = try await Ports.take(configuration, gateway: gateway, metrics: metrics, logger: logger)
+        let ports = try await Ports.take(
+            configuration, health: Health(gateway: gateway, status: status), metrics: metrics, logger: logger)
         let finished: Bool
         do {
             finished = try await serve(gateway, on: url, own: own)
@@ -51,45 +52,37 @@ struct Service: Sendable {
 
     private func serve(_ gateway: Gateway, on url: String, own: PrivatePostgres?) async throws -> Bool {
         guard let own else { return try await serve(gateway, on: url) }
-        return try await PrivatePostgresSupervisor(server: own, logger: logger)
+        return try await PrivatePostgresSupervisor(server: own, logger: logger, changed: { status.postgresChanged($0) })
             .whileRunning(until: stop) { try await serve(gateway, on: url) }
     }
 
     private func serve(_ gateway: Gateway, on url: String) async throws -> Bool {
         guard try await prepare(gateway) else { return true }
         let sideTasks = [
-            Task { await keepWatchdog() },
             Task {
                 await stop.wait()
-                if stop.isSet { notifier.stopping() }
+                if stop.isSet { status.stopping() }
             },
             Task { await keepReloading(gateway, on: url) },
         ]
-        let finished = await gateway.run(until: stop) {
+        let finished = await gateway.run(until: stop, heartbeat: status.heartbeat) {
             logger.log(
                 .gatewayStarted(
                     version: LarkGateway.version, transport: gateway.transportName,
                     proxy: configuration.network.proxies.https?.address, replica: gateway.replica,
                     installations: configuration.installations.count))
-            notifier.ready("\(configuration.installations.count) installations")
+            status.ready(installations: configuration.installations.count)
         }
         for task in sideTasks { task.cancel() }
+        for task in sideTasks { await task.value }
         return finished
-    }
-
-    private func keepWatchdog() async {
-        guard let interval = notifier.watchdogInterval else { return }
-        while !Task.isCancelled {
-            notifier.watchdog()
-            try? await Task.sleep(for: interval)
-        }
     }
 
     /// A file that is wrong changes nothing.
     private func keepReloading(_ gateway: Gateway, on url: String) async {
         for await _ in reloads.requests {
             guard !stop.isSet else { return }
-            notifier.reloading()
+            status.reloading()
             var installations = configuration.installations.count
             do {
                 let new = try Configuration.load(path: path)
@@ -103,7 +96,7 @@ struct Service: Sendable {
             } catch {
                 logger.log(.configurationRefused(error))
             }
-            notifier.ready("\(installations) installations")
+            status.ready(installations: installations)
         }
     }
 
