@@ -97,8 +97,13 @@ package struct Configuration: Sendable {
     /// The keys that differ from `old`, and are read at the start alone; of a section its name.
     package func keysForRestart(since old: Configuration) -> [String] {
         Settings.entries
-            .filter { entry in entry.settings.contains { $0.needsRestart(values, since: old.values) } }
+            .filter { entry in entry.settings.contains { $0.needsRestart && $0.differs(values, from: old.values) } }
             .map(\.name)
+    }
+
+    /// The keys that differ from `old`, and whose change a reload applies.
+    package func appliedKeys(since old: Configuration) -> [String] {
+        Settings.all.filter { !$0.needsRestart && $0.differs(values, from: old.values) }.map(\.path)
     }
 
     /// What is in effect, as a configuration file: the keys in the order of their declaration, without those that are

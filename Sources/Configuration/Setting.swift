@@ -8,8 +8,9 @@ package struct Setting<Keys: SettingKeys, Value: Sendable>: Sendable {
     package let path: String
     let kind: SettingKind<Value>
     let standard: Standard
-    /// nil: a reload applies the key. Else whether two values differ, so that a restart is needed.
-    let differs: (@Sendable (Value, Value) -> Bool)?
+    /// false: a reload applies the key.
+    package let needsRestart: Bool
+    private let differs: @Sendable (Value, Value) -> Bool
     /// A reading for less than this leaves out a secret that stands elsewhere, and can't be read from there or is not
     /// what it should be.
     let neededFor: Configuration.Need
@@ -57,13 +58,14 @@ package struct Setting<Keys: SettingKeys, Value: Sendable>: Sendable {
     }
 
     private init(
-        path: String, kind: SettingKind<Value>, standard: Standard, differs: (@Sendable (Value, Value) -> Bool)?,
+        path: String, kind: SettingKind<Value>, standard: Standard, needsRestart: Bool,
         neededFor: Configuration.Need, dependency: Dependency?, meaning: String
-    ) {
+    ) where Value: Equatable {
         self.path = path
         self.kind = kind
         self.standard = standard
-        self.differs = differs
+        self.needsRestart = needsRestart
+        differs = { $0 != $1 }
         self.neededFor = neededFor
         self.dependency = dependency
         self.meaning = meaning
@@ -75,7 +77,7 @@ package struct Setting<Keys: SettingKeys, Value: Sendable>: Sendable {
         neededFor need: Configuration.Need = .nothing, dependency: Dependency? = nil, _ meaning: String
     ) where Value: Equatable {
         self.init(
-            path: path, kind: kind, standard: standard, differs: { $0 != $1 }, neededFor: need,
+            path: path, kind: kind, standard: standard, needsRestart: true, neededFor: need,
             dependency: dependency, meaning: meaning)
     }
 
@@ -83,9 +85,9 @@ package struct Setting<Keys: SettingKeys, Value: Sendable>: Sendable {
     init(
         reload path: String, _ kind: SettingKind<Value>, _ standard: Standard,
         neededFor need: Configuration.Need = .nothing, _ meaning: String
-    ) {
+    ) where Value: Equatable {
         self.init(
-            path: path, kind: kind, standard: standard, differs: nil, neededFor: need, dependency: nil,
+            path: path, kind: kind, standard: standard, needsRestart: false, neededFor: need, dependency: nil,
             meaning: meaning)
     }
 }
@@ -128,8 +130,8 @@ package protocol AnySetting<Keys>: Sendable {
     func checkDependency(_ top: [String: JSONNode]) throws
     /// What `config print` says; nil: nothing, the key is not set.
     func shown(_ values: SettingValues<Keys>) -> OrderedJSON?
-    /// Whether the values differ in a key that needs a restart.
-    func needsRestart(_ values: SettingValues<Keys>, since old: SettingValues<Keys>) -> Bool
+    /// Whether the values differ in this key.
+    func differs(_ values: SettingValues<Keys>, from old: SettingValues<Keys>) -> Bool
 }
 
 extension AnySetting {
@@ -140,7 +142,6 @@ extension AnySetting {
 extension Setting: AnySetting {
     package var form: SettingForm { kind.form }
     package var isRequired: Bool { standard.isRequired }
-    package var needsRestart: Bool { differs != nil }
     package var dependencyKey: String? { dependency?.key }
     package var standardWords: String? { standard.words }
     package var standardValue: OrderedJSON? { standard.words == nil ? kind.show(standard.initial) : nil }
@@ -184,8 +185,8 @@ extension Setting: AnySetting {
         values.sources[path] ?? (form.isSecret ? nil : kind.show(values[self]))
     }
 
-    package func needsRestart(_ values: SettingValues<Keys>, since old: SettingValues<Keys>) -> Bool {
-        differs?(values[self], old[self]) ?? false
+    package func differs(_ values: SettingValues<Keys>, from old: SettingValues<Keys>) -> Bool {
+        differs(values[self], old[self])
     }
 }
 
@@ -220,5 +221,12 @@ package struct SettingValues<Keys: SettingKeys>: Sendable {
         self[Keys.keys[keyPath: key]]
     }
 
-    fileprivate func isGiven(_ setting: some AnySetting<Keys>) -> Bool { boxes[setting.path] != nil }
+    func isGiven(_ setting: some AnySetting<Keys>) -> Bool { boxes[setting.path] != nil }
+}
+
+extension SettingValues: Equatable {
+    /// Whether both mean the same, wherever their secrets are read from.
+    package static func == (a: Self, b: Self) -> Bool {
+        !Keys.all.contains { $0.differs(a, from: b) }
+    }
 }

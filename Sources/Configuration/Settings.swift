@@ -87,22 +87,22 @@ package struct Settings: SettingKeys {
         reload: "installations", .list(of: .record(InstallationKeys.self)), .value([]), "the bots")
 
     package let silenceWindow: Key<Duration> = .init(
-        restart: "batching.silence_window", .duration, .value(Batching().silenceWindow),
+        reload: "batching.silence_window", .duration, .value(Batching().silenceWindow),
         "when a chat has been silent for this long, its burst becomes a run")
     package let maxWait: Key<Duration> = .init(
-        restart: "batching.max_wait", .duration,
+        reload: "batching.max_wait", .duration,
         .derived("`\"30s\"`, at least `silence_window`", initial: Batching().maxWait) { values, _ in
             max(values.maxWait, values.silenceWindow)
         }, "a chat that never falls silent gets its run after this")
 
     package let perChatAndSecond: Key<Int> = .init(
-        restart: "send_limits.per_chat_second", .count(1...1_000), .value(SendLimits().perChatAndSecond),
+        reload: "send_limits.per_chat_second", .count(1...1_000), .value(SendLimits().perChatAndSecond),
         "how many messages are sent to one chat at the most, in any second; Lark's own limit, as the next two")
     package let perAppAndSecond: Key<Int> = .init(
-        restart: "send_limits.per_app_second", .count(1...10_000), .value(SendLimits().perAppAndSecond),
+        reload: "send_limits.per_app_second", .count(1...10_000), .value(SendLimits().perAppAndSecond),
         "the same for one bot in all its chats. Bots take turns: one with much to say keeps no other waiting")
     package let perAppAndMinute: Key<Int> = .init(
-        restart: "send_limits.per_app_minute", .count(1...100_000), .value(SendLimits().perAppAndMinute),
+        reload: "send_limits.per_app_minute", .count(1...100_000), .value(SendLimits().perAppAndMinute),
         "the same in any minute")
 
     package let leaseTTL: Key<Duration> = .init(
@@ -127,9 +127,9 @@ package struct Settings: SettingKeys {
         "for receiving, flushing, sending and the leases at a stop; ending the tasks and the pool takes 8 s more at most, and then the private Postgres is stopped"
     )
     package let logLevel: Key<LogEvent.Level> = .init(
-        restart: "log.level", .choice, .value(LogSettings().level), "events below it are not written")
+        reload: "log.level", .choice, .value(LogSettings().level), "events below it are not written")
     package let logFormat: Key<LogSettings.Format> = .init(
-        restart: "log.format", .choice, .value(LogSettings().format), "one line an event; `\"text\"` is for people")
+        reload: "log.format", .choice, .value(LogSettings().format), "one line an event; `\"text\"` is for people")
     package let metrics: Key<ListenAddress?> = .init(
         restart: "metrics.listen", .nullable(.listenAddress), .value(ListenAddress(host: "127.0.0.1", port: 9464)),
         "metrics and health; port 0: a free one, named in the log; `null`: off")

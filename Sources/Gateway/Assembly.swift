@@ -39,6 +39,7 @@ struct Assembly: Sendable {
     let hub: Hub
     let dispatcher: Dispatcher
     let batcher: RunBatcher
+    let pacer: SendPacer
     let sender: OutboxSender
     let typing: TypingIndicator
     let context: ContextFetcher
@@ -85,6 +86,7 @@ struct Assembly: Sendable {
         self.hub = hub
         self.dispatcher = dispatcher
         self.batcher = batcher
+        self.pacer = pacer
         self.typing = typing
         self.context = context
         self.fenced = fenced

@@ -12,7 +12,7 @@ package final class Gateway: Sendable {
     private let pairing: PairingSite
     private let isReady = Mutex(false)
     /// While it runs, for `reload`.
-    private let hub = Mutex<Hub?>(nil)
+    private let parts = Mutex<Assembly?>(nil)
     /// While it runs.
     private let liveness = Mutex<LivenessProbe?>(nil)
 
@@ -59,13 +59,18 @@ package final class Gateway: Sendable {
         try await applyConfiguration(agents: ground.settings.agents, installations: ground.settings.installations)
     }
 
-    /// Applies what a configuration that was read again says of agents, installations and sealing keys. What did not
-    /// change goes on undisturbed.
+    /// Applies what a configuration that was read again says of agents, installations, secrets, sealing keys, batching
+    /// and limits. What did not change goes on undisturbed. Called while the gateway runs: what `started` is told of.
     /// - Throws: `PostgresError`; then nothing was applied.
     package func reload(_ new: GatewaySettings) async throws {
         try await applyConfiguration(agents: new.agents, installations: new.installations)
         pairing.update(new.sealing)
-        await hub.withLock { $0 }?.update(CredentialSource(new.installations, keys: new.sealing))
+        guard let parts = parts.withLock({ $0 }) else { return }
+        parts.pacer.update(new.sendLimits)
+        // The windows first: one that they close before the database would stays open a little longer, and no harm done.
+        parts.batcher.update(new.batching)
+        ground.repository.update(new.batching)
+        await parts.hub.update(CredentialSource(new.installations, keys: new.sealing))
     }
 
     /// What the file made and names no longer is revoked or archived; what commands made is left alone.
@@ -84,7 +89,7 @@ package final class Gateway: Sendable {
     ) async -> Bool {
         let parts = Assembly(ground)
         let probe = LivenessProbe(parts, interval: heartbeat.interval)
-        hub.withLock { $0 = parts.hub }
+        self.parts.withLock { $0 = parts }
         liveness.withLock { $0 = probe }
         let running = Running(parts)
         isReady.withLock { $0 = true }
@@ -95,7 +100,7 @@ package final class Gateway: Sendable {
         ground.logger.log(.gatewayStopping())
         isReady.withLock { $0 = false }
         let isDone = await Shutdown(of: parts, running, ground).run(within: ground.settings.shutdownTimeout)
-        hub.withLock { $0 = nil }
+        self.parts.withLock { $0 = nil }
         asking.cancel()
         await asking.value
         return isDone

@@ -6,7 +6,7 @@ import Foundation
 /// A secret is sealed for one app at one domain, which are the associated data: who can write the row of an
 /// installation can't have the secret sent elsewhere. The first form of what is sealed (`Form.appAlone`) was bound to
 /// the app alone. It opens for the platform's own domains and for no other, and is not made any more.
-package struct SealingKey: Sendable {
+package struct SealingKey: Sendable, Equatable {
     package enum Failure: Error, Sendable, Equatable, CustomStringConvertible {
         case notAKey
         /// Changed, cut short, sealed for another app or domain, or with another key of the same id.

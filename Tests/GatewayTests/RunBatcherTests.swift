@@ -45,6 +45,28 @@ struct RunBatcherTests {
         #expect(bench.flushed.all == [[7]])
     }
 
+    @Test("other times, longer or shorter, count from the next message on: an open window stays due when it was")
+    func otherTimes() async throws {
+        let bench = Bench()
+        await bench.batcher.messageStored(in: key(1))
+        await bench.batcher.messageStored(in: key(2))
+        await bench.batcher.messageStored(in: key(3))
+        bench.batcher.update(Batching(silenceWindow: .seconds(8), maxWait: .seconds(9)))
+        bench.clock.advance(by: .seconds(2))
+        await bench.batcher.messageStored(in: key(2))
+        bench.clock.advance(by: .seconds(1))
+        #expect(
+            try await bench.flushes([[1, 3]]), "as it was; the second window waits for 9 s after its first message")
+        bench.batcher.update(Batching(silenceWindow: .milliseconds(500), maxWait: .seconds(30)))
+        bench.clock.advance(by: .seconds(1))
+        #expect(bench.batcher.openWindows == 1)
+        await bench.batcher.messageStored(in: key(2))
+        bench.clock.advance(by: .milliseconds(499))
+        #expect(bench.batcher.openWindows == 1)
+        bench.clock.advance(by: .milliseconds(1))
+        #expect(try await bench.flushes([[1, 3], [2]]))
+    }
+
     @Test("C3: two sessions know nothing of one another; those due together are one flush")
     func sessions() async throws {
         let bench = Bench()

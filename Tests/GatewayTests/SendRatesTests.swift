@@ -68,6 +68,70 @@ struct SendRatesTests {
         }
     }
 
+    @Test(
+        "limits change at any time: no message goes beyond the limit in force, whatever was sent before, and who waits as told may send"
+    )
+    func otherLimits() throws {
+        for seed in 0..<300 {
+            var random = SeededGenerator(seed: UInt64(seed))
+            func randomLimits() -> SendLimits {
+                var limits = SendLimits()
+                limits.perChatAndSecond = Int.random(in: 1...8, using: &random)
+                limits.perAppAndSecond = Int.random(in: 1...20, using: &random)
+                limits.perAppAndMinute = Int.random(in: 1...60, using: &random)
+                return limits
+            }
+            var limits = randomLimits()
+            var rates = SendRates(limits)
+            let start = ContinuousClock.now
+            var now = start
+            var sent: [Sent] = []
+            func isWithin(_ limit: Int, _ period: Duration, _ count: (Sent) -> Bool) -> Bool {
+                sent.count { count($0) && $0.at + period > start.duration(to: now) } <= limit
+            }
+            for _ in 0..<400 {
+                if random.happens(oneIn: 3) { now += .milliseconds(Int.random(in: 0...300, using: &random)) }
+                if random.happens(oneIn: 20) {
+                    limits = randomLimits()
+                    rates.update(limits, now)
+                }
+                let app = Int64.random(in: 1...2, using: &random)
+                let chat = "oc_\(Int.random(in: 1...3, using: &random))"
+                let installation = InstallationID(rawValue: app)
+                if case .wait(let next) = rates.take(for: installation, to: chat, now) {
+                    #expect(next > now && next <= now + .seconds(60))
+                    guard random.happens(oneIn: 4) else { continue }
+                    now = next
+                    #expect(rates.take(for: installation, to: chat, now) == .taken, "seed \(seed): it waited as told")
+                }
+                sent.append(Sent(app: app, chat: chat, at: start.duration(to: now)))
+                #expect(isWithin(limits.perChatAndSecond, .seconds(1)) { $0.chat == chat }, "seed \(seed)")
+                #expect(isWithin(limits.perAppAndSecond, .seconds(1)) { $0.app == app }, "seed \(seed)")
+                #expect(isWithin(limits.perAppAndMinute, .seconds(60)) { $0.app == app }, "seed \(seed)")
+            }
+        }
+    }
+
+    @Test("a limit that is lowered counts what was sent, and one that is raised lets the difference through at once")
+    func loweredAndRaised() {
+        var limits = SendLimits()
+        limits.perChatAndSecond = 10
+        var rates = SendRates(limits)
+        let app = InstallationID(rawValue: 1)
+        let now = ContinuousClock.now
+        func takeAll(at now: ContinuousClock.Instant) -> Int {
+            (0..<100).count { _ in rates.take(for: app, to: "oc_1", now) == .taken }
+        }
+        #expect(takeAll(at: now) == 10)
+        limits.perChatAndSecond = 3
+        rates.update(limits, now + .milliseconds(400))
+        #expect(takeAll(at: now + .milliseconds(999)) == 0)
+        limits.perChatAndSecond = 12
+        rates.update(limits, now + .milliseconds(999))
+        #expect(takeAll(at: now + .milliseconds(999)) == 2, "all ten of before are remembered")
+        #expect(takeAll(at: now + .milliseconds(1_000)) == 10)
+    }
+
     @Test("S27: four chats of /help, as fast as they may, leave room for everybody's replies at any time")
     func noticesLeaveRoom() {
         var rates = SendRates(SendLimits())

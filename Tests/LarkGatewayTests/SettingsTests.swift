@@ -254,7 +254,9 @@ struct SettingsTests {
         #expect(try schema.accepts(example))
     }
 
-    @Test("a change of a key needs a restart where the table says so, and the log then names the key or its section")
+    @Test(
+        "a change of a key needs a restart where the table says so, and the log then names the key or its section; else it is applied, and named"
+    )
     func restarts() throws {
         for row in SettingsTable.rows {
             let values = try #require(good[row.path])
@@ -265,9 +267,18 @@ struct SettingsTests {
             let expected = row.needsRestart ? [name] : []
             #expect(configurations[1].keysForRestart(since: configurations[0]) == expected, "\(row.path)")
             #expect(configurations[1].keysForRestart(since: configurations[1]) == [], "\(row.path)")
+            let applied = configurations[1].appliedKeys(since: configurations[0])
+            #expect(applied.isEmpty == row.needsRestart, "\(row.path): \(applied)")
+            // Of a list of records its name.
+            let key = row.path.contains("[].") ? name : row.path.replacing("[]", with: "")
+            #expect(row.needsRestart || applied.contains(key), "\(row.path): \(applied)")
+            #expect(configurations[1].appliedKeys(since: configurations[1]) == [], "\(row.path)")
         }
         let reloaded = SettingsTable.rows.filter { !$0.needsRestart }.map { $0.path.prefix { !".[".contains($0) } }
-        #expect(Set(reloaded) == ["agents", "installations", "sealing", "$schema"])
+        #expect(
+            Set(reloaded) == [
+                "agents", "installations", "batching", "send_limits", "sealing", "log", "$schema",
+            ])
     }
 
     @Test("a secret's source that moves, with the secret the same, needs no restart; a secret that changes there does")

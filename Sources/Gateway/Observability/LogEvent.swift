@@ -1,11 +1,12 @@
 import Store
+import Synchronization
 
 /// One structured log event: a stable name and typed fields; never a message body, never a secret.
 package struct LogEvent: Sendable, Equatable {
     package enum Level: String, Sendable, CaseIterable, Comparable {
         case debug, info, warning, error
 
-        private var severity: Int {
+        fileprivate var severity: Int {
             switch self {
             case .debug: 0
             case .info: 1
@@ -42,24 +43,47 @@ package struct LogEvent: Sendable, Equatable {
     }
 }
 
+/// Which events are written: those of a level, and those above it. The level can change while others log; each event is
+/// judged by the level before or after the change.
+final class LogThreshold: Sendable {
+    // No mutex: it is asked for each frame, by every thread.
+    private let minimum: Atomic<Int>
+
+    init(_ level: LogEvent.Level) {
+        minimum = Atomic(level.severity)
+    }
+
+    func set(_ level: LogEvent.Level) {
+        minimum.store(level.severity, ordering: .relaxed)
+    }
+
+    func passes(_ level: LogEvent.Level) -> Bool {
+        minimum.load(ordering: .relaxed) <= level.severity
+    }
+}
+
 /// Where events go.
 package struct Logger: Sendable {
-    private let minimum: LogEvent.Level
+    private let threshold: LogThreshold
     private let sink: @Sendable (LogEvent) -> Void
 
     /// - Parameter minimum: events below it never reach `sink`.
     package init(minimum: LogEvent.Level = .debug, _ sink: @escaping @Sendable (LogEvent) -> Void) {
-        self.minimum = minimum
+        self.init(threshold: LogThreshold(minimum), sink)
+    }
+
+    init(threshold: LogThreshold, _ sink: @escaping @Sendable (LogEvent) -> Void) {
+        self.threshold = threshold
         self.sink = sink
     }
 
     /// For debug events on the hot way: makes the event only where it will be written.
     func logDebug(_ event: @autoclosure () -> LogEvent) {
-        if minimum <= .debug { sink(event()) }
+        if threshold.passes(.debug) { sink(event()) }
     }
 
     package func log(_ event: LogEvent) {
-        if minimum <= event.level { sink(event) }
+        if threshold.passes(event.level) { sink(event) }
     }
 }
 

@@ -14,20 +14,29 @@ package struct LogSettings: Sendable, Equatable {
 }
 
 /// Writes events to a descriptor (stderr), one line each, whole lines only.
-package struct LogWriter: Sendable {
-    private let settings: LogSettings
+package final class LogWriter: Sendable {
+    private let threshold: LogThreshold
+    private let format: Mutex<LogSettings.Format>
     private let descriptor: Int32
 
     package init(settings: LogSettings, descriptor: Int32 = 2) {
-        self.settings = settings
+        threshold = LogThreshold(settings.level)
+        format = Mutex(settings.format)
         self.descriptor = descriptor
     }
 
     package var logger: Logger {
-        Logger(minimum: settings.level) { [self] event in
+        Logger(threshold: threshold) { [self] event in
             let now = Date()
-            write(settings.format == .json ? Self.json(event, at: now) : Self.text(event, at: now))
+            let format = format.withLock { $0 }
+            write(format == .json ? Self.json(event, at: now) : Self.text(event, at: now))
         }
+    }
+
+    /// From now on, for every logger of this writer.
+    package func update(_ settings: LogSettings) {
+        format.withLock { $0 = settings.format }
+        threshold.set(settings.level)
     }
 
     private static let lock = Mutex(())

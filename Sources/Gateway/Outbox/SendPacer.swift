@@ -28,6 +28,11 @@ final class SendPacer: Sendable {
         state = Mutex(State(rates: SendRates(limits)))
     }
 
+    /// Takes other limits, from the next message on. Who waits already goes on at the time that it was told.
+    func update(_ limits: SendLimits) {
+        state.withLock { $0.rates.update(limits, .now) }
+    }
+
     /// Returns when a message may be sent, which it is then.
     /// - Throws: `HeldBack`, `CancellationError`.
     func pace(

@@ -36,6 +36,22 @@ struct SendRates: Sendable {
         /// The platform told it to wait.
         var heldUntil: ContinuousClock.Instant?
 
+        init(_ limits: SendLimits) {
+            second = SlidingWindow(limit: limits.perAppAndSecond, per: .seconds(1))
+            minute = SlidingWindow(limit: limits.perAppAndMinute, per: .seconds(60))
+            noticeSecond = SlidingWindow(limit: Self.share(of: limits.perAppAndSecond), per: .seconds(1))
+            noticeMinute = SlidingWindow(limit: Self.share(of: limits.perAppAndMinute), per: .seconds(60))
+        }
+
+        mutating func setLimits(_ limits: SendLimits, _ now: ContinuousClock.Instant) {
+            second.setLimit(limits.perAppAndSecond, now)
+            minute.setLimit(limits.perAppAndMinute, now)
+            noticeSecond.setLimit(Self.share(of: limits.perAppAndSecond), now)
+            noticeMinute.setLimit(Self.share(of: limits.perAppAndMinute), now)
+        }
+
+        private static func share(of limit: Int) -> Int { max(1, limit * 3 / 4) }
+
         func isIdle(_ now: ContinuousClock.Instant) -> Bool { minute.isIdle(now) && next(now) <= now }
 
         func next(_ now: ContinuousClock.Instant) -> ContinuousClock.Instant {
@@ -43,7 +59,7 @@ struct SendRates: Sendable {
         }
     }
 
-    private let limits: SendLimits
+    private var limits: SendLimits
     private var apps: [InstallationID: App] = [:]
     private var chats: [String: SlidingWindow] = [:]
 
@@ -54,12 +70,20 @@ struct SendRates: Sendable {
         self.limits = limits
     }
 
+    /// Takes other limits, from the next message on. What was sent in the running second and minute counts against them.
+    mutating func update(_ limits: SendLimits, _ now: ContinuousClock.Instant) {
+        guard limits != self.limits else { return }
+        self.limits = limits
+        for installation in apps.keys { apps[installation]?.setLimits(limits, now) }
+        for chat in chats.keys { chats[chat]?.setLimit(limits.perChatAndSecond, now) }
+    }
+
     /// Takes the right to send one message now.
     mutating func take(
         for installation: InstallationID, to chat: String, as purpose: Purpose = .reply,
         _ now: ContinuousClock.Instant
     ) -> Answer {
-        var app = apps[installation] ?? makeApp()
+        var app = apps[installation] ?? App(limits)
         var window = chats[chat] ?? SlidingWindow(limit: limits.perChatAndSecond, per: .seconds(1))
         let next = max(app.next(now), window.next(now))
         if purpose == .notice {
@@ -83,7 +107,7 @@ struct SendRates: Sendable {
 
     /// The platform said that the app is too fast.
     mutating func hold(_ installation: InstallationID, until instant: ContinuousClock.Instant) {
-        var app = apps[installation] ?? makeApp()
+        var app = apps[installation] ?? App(limits)
         app.heldUntil = max(app.heldUntil ?? instant, instant)
         apps[installation] = app
     }
@@ -96,14 +120,4 @@ struct SendRates: Sendable {
         }
         return (Array(held.keys), held.values.min())
     }
-
-    private func makeApp() -> App {
-        App(
-            second: SlidingWindow(limit: limits.perAppAndSecond, per: .seconds(1)),
-            minute: SlidingWindow(limit: limits.perAppAndMinute, per: .seconds(60)),
-            noticeSecond: SlidingWindow(limit: Self.share(of: limits.perAppAndSecond), per: .seconds(1)),
-            noticeMinute: SlidingWindow(limit: Self.share(of: limits.perAppAndMinute), per: .seconds(60)))
-    }
-
-    private static func share(of limit: Int) -> Int { max(1, limit * 3 / 4) }
 }

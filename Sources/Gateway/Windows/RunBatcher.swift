@@ -47,6 +47,11 @@ package final class RunBatcher: Sendable {
     package var openWindows: Int { state.withLock { $0.windows.count } }
     package var flushesUnderWay: Int { state.withLock { $0.flushesUnderWay } }
 
+    /// Takes other times, for windows that are opened or extended from now on.
+    package func update(_ batching: Batching) {
+        state.withLock { $0.windows.update(batching) }
+    }
+
     /// Opens the session's window, or extends it. After `flushAll` it flushes the session and returns when that is
     /// done.
     /// - Returns: whether it opened a window.

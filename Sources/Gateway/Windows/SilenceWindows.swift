@@ -20,8 +20,8 @@ struct SilenceWindows {
         let generation: UInt32
     }
 
-    private let silence: Int64
-    private let maxWait: Int64
+    private var silence: Int64
+    private var maxWait: Int64
     /// By installation, then by session: an installation is forgotten without a look at the windows of others.
     private var windows: [InstallationID: [Int64: Window]] = [:]
     private(set) var count = 0
@@ -37,6 +37,13 @@ struct SilenceWindows {
         maxWait = batching.maxWait.milliseconds
     }
 
+    /// Takes other times, for windows that are opened or extended from now on. A window that is open stays due when it
+    /// was.
+    mutating func update(_ batching: Batching) {
+        silence = batching.silenceWindow.milliseconds
+        maxWait = batching.maxWait.milliseconds
+    }
+
     /// A message was stored: the window opens, or closes later.
     /// - Returns: whether it opened a window.
     @discardableResult
@@ -48,7 +55,8 @@ struct SilenceWindows {
         }
         let due = min(now + silence, window.first + maxWait)
         if due < window.due {
-            // A window that was read back can be older than its deadline lets on; its entry would come up too late.
+            // A window that was read back can be older than its deadline lets on, and the silence may be shorter than it
+            // was: the entry would come up too late.
             open(key, first: window.first, due: due)
         } else {
             windows[key.installation]?[key.session]?.due = due

@@ -55,6 +55,7 @@ extension Repository {
     package func flush(
         _ windows: [(SessionKey, Lease)], force: Bool, deadline: Deadline
     ) async throws -> [SessionKey: FlushOutcome] {
+        let batching = batching
         let rows = try await pool.query(
             SQL.flushWindows,
             [
@@ -86,7 +87,8 @@ extension Repository {
     package func loadWindows(of installations: [InstallationID], overdueOnly: Bool = false) async throws
         -> [StoredWindow]
     {
-        try await run(
+        let batching = batching
+        return try await run(
             overdueOnly ? SQL.loadOverdueWindows : SQL.loadWindows,
             [
                 .intArray(installations.map(\.rawValue)), .interval(batching.silenceWindow),

@@ -5,8 +5,7 @@ import Postgres
 /// The gateway's face to Postgres: one method per statement, each with a deadline, in the gateway's own terms.
 package struct Repository: Sendable {
     package let pool: Pool
-    /// When windows close, for the statements that open and close them.
-    package let batching: Batching
+    private let times: BatchingTimes
 
     /// For what nobody waits for in person.
     package static let patience: Duration = .seconds(10)
@@ -16,7 +15,15 @@ package struct Repository: Sendable {
 
     package init(pool: Pool, batching: Batching = Batching()) {
         self.pool = pool
-        self.batching = batching
+        times = BatchingTimes(batching)
+    }
+
+    /// When windows close, for the statements that open and close them.
+    package var batching: Batching { times.current.withLock { $0 } }
+
+    /// Takes other times, in every copy of this repository, for the statements that begin from now on.
+    package func update(_ batching: Batching) {
+        times.current.withLock { $0 = batching }
     }
 
     @discardableResult
@@ -25,5 +32,14 @@ package struct Repository: Sendable {
         -> Rows
     {
         try await pool.query(statement, values, deadline: .after(patience))
+    }
+}
+
+/// What all copies of a repository share.
+private final class BatchingTimes: Sendable {
+    let current: Mutex<Batching>
+
+    init(_ batching: Batching) {
+        current = Mutex(batching)
     }
 }

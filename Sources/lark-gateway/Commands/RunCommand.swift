@@ -18,12 +18,12 @@ enum RunCommand {
         let configuration = try file.load()
         let signals = StopSignals()
         let notifier = SystemdNotifier(environment: ProcessInfo.processInfo.environment)
-        let logger = LogWriter(settings: configuration.log).logger
-        configuration.logExposedFiles(of: file.path, to: logger)
+        let log = LogWriter(settings: configuration.log)
+        configuration.logExposedFiles(of: file.path, to: log.logger)
         try await configuration.checkTransport()
         let service = Service(
             path: file.path, configuration: configuration, stop: signals.stop, reloads: ReloadSignal(),
-            status: ServiceStatus(notifier), logger: logger)
+            status: ServiceStatus(notifier), log: log)
         return try await service.serve()
     }
 }

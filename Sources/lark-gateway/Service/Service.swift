@@ -12,7 +12,9 @@ struct Service: Sendable {
     let stop: AsyncEvent
     let reloads: ReloadSignal
     let status: ServiceStatus
-    let logger: Logger
+    let log: LogWriter
+
+    private var logger: Logger { log.logger }
 
     /// - Returns: the exit code.
     func serve() async throws -> Int32 {
@@ -58,12 +60,17 @@ struct Service: Sendable {
 
     private func serve(_ gateway: Gateway, on url: String) async throws -> Bool {
         guard try await prepare(gateway) else { return true }
+        let started = AsyncEvent()
         let sideTasks = [
             Task {
                 await stop.wait()
                 if stop.isSet { status.stopping() }
             },
-            Task { await keepReloading(gateway, on: url) },
+            Task {
+                await started.wait()
+                var reloading = Reloading(of: self, gateway, on: url)
+                await reloading.run()
+            },
         ]
         let finished = await gateway.run(until: stop, heartbeat: status.heartbeat) {
             logger.log(
@@ -72,32 +79,11 @@ struct Service: Sendable {
                     proxy: configuration.network.proxies.https?.address, replica: gateway.replica,
                     installations: configuration.installations.count))
             status.ready(installations: configuration.installations.count)
+            started.set()
         }
         for task in sideTasks { task.cancel() }
         for task in sideTasks { await task.value }
         return finished
-    }
-
-    /// A file that is wrong changes nothing.
-    private func keepReloading(_ gateway: Gateway, on url: String) async {
-        for await _ in reloads.requests {
-            guard !stop.isSet else { return }
-            status.reloading()
-            var installations = configuration.installations.count
-            do {
-                let new = try Configuration.load(path: path)
-                new.logExposedFiles(of: path, to: logger)
-                try await gateway.reload(new.gatewaySettings(databaseURL: url))
-                installations = new.installations.count
-                for (key, problem) in new.warnings { logger.log(.configurationWarned(key: key, problem: problem)) }
-                logger.log(
-                    .configurationReloaded(
-                        installations: installations, keysForRestart: new.keysForRestart(since: configuration)))
-            } catch {
-                logger.log(.configurationRefused(error))
-            }
-            status.ready(installations: installations)
-        }
     }
 
     /// A database that is away when the machine boots is waited for; one that refuses us is an error, and so is a

@@ -11,10 +11,12 @@ struct SilenceWindowsModelTests {
     private struct Model {
         var open: [SessionKey: (first: Int64, due: Int64)] = [:]
         var flushing: Set<SessionKey> = []
+        var silence: Int64 = 3_000
+        var maxWait: Int64 = 10_000
 
         mutating func message(_ key: SessionKey, at now: Int64) {
             let first = open[key]?.first ?? now
-            open[key] = (first, min(now + 3_000, first + 10_000))
+            open[key] = (first, min(now + silence, first + maxWait))
         }
 
         mutating func restore(_ key: SessionKey, first: Int64, due: Int64) {
@@ -27,7 +29,9 @@ struct SilenceWindowsModelTests {
         }
     }
 
-    @Test("any sequence of messages, time, restores, flushes and takeovers closes what the rules close")
+    @Test(
+        "any sequence of messages, time, restores, flushes, takeovers and changes of the times closes what the rules close"
+    )
     func windows() async throws {
         try await ModelSeeds.tryAll(5_000) { _, random in
             var windows = SilenceWindows(Batching(silenceWindow: .seconds(3), maxWait: .seconds(10)))
@@ -35,7 +39,7 @@ struct SilenceWindowsModelTests {
             var now: Int64 = 1_000_000
             let keys = (1...6).map { SessionKey(installation: InstallationID(rawValue: $0 % 2), session: $0) }
             for step in 0..<120 {
-                switch Int.random(in: 0..<12, using: &random) {
+                switch Int.random(in: 0..<13, using: &random) {
                 case 0...4:
                     let key = random.pick(keys)
                     windows.messageStored(in: key, now: .milliseconds(now))
@@ -52,6 +56,13 @@ struct SilenceWindowsModelTests {
                     guard random.happens(oneIn: 4) else { break }
                     windows.forget(installation)
                     model.open = model.open.filter { $0.key.installation != installation }
+                case 10:
+                    guard random.happens(oneIn: 3) else { break }
+                    model.silence = Int64.random(in: 100...9_000, using: &random)
+                    model.maxWait = model.silence + Int64.random(in: 0...9_000, using: &random)
+                    windows.update(
+                        Batching(
+                            silenceWindow: .milliseconds(model.silence), maxWait: .milliseconds(model.maxWait)))
                 default:
                     guard let key = model.flushing.sorted(by: { $0.session < $1.session }).first else { break }
                     windows.flushEnded(key)

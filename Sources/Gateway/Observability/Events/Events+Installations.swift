@@ -3,11 +3,13 @@ import Store
 
 /// Installations: configuration, secrets, leases, bots.
 extension LogEvent {
-    package static func configurationReloaded(installations: Int, keysForRestart: [String]) -> Self {
+    /// - Parameter applied: the keys whose change counts from now on.
+    package static func configurationReloaded(installations: Int, applied: [String], keysForRestart: [String]) -> Self {
         Self(
             keysForRestart.isEmpty ? .info : .warning, "configuration.reloaded",
             [
                 ("installations", .count(installations)),
+                ("applied", applied.isEmpty ? nil : .text(applied.joined(separator: " "))),
                 ("needs_restart", keysForRestart.isEmpty ? nil : .text(keysForRestart.joined(separator: " "))),
             ])
     }
