@@ -40,7 +40,9 @@ let package = Package(
         // What runs an agent's command for each task: a process of its own, beside the gateway.
         .target(name: "Worker", dependencies: ["AsyncRuntime", "Gateway", "Lark", "Output", "Postgres", "Store"]),
         .target(name: "LarkSimulator", dependencies: ["AsyncRuntime", "HTTPServer", "Lark", "WebSocket"]),
-        .target(name: "Configuration", dependencies: ["Curl", "Gateway", "Lark", "Output", "Store", "WebSocket"]),
+        .target(
+            name: "Configuration",
+            dependencies: ["AsyncRuntime", "Curl", "Gateway", "Lark", "Output", "Store", "WebSocket"]),
         .executableTarget(
             name: "lark-gateway",
             dependencies: [

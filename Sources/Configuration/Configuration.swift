@@ -8,6 +8,11 @@ import Store
 @dynamicMemberLookup
 package struct Configuration: Sendable {
     private let values: SettingValues<Settings>
+    /// What was read, for reading secrets again.
+    let text: Data
+    let surroundings: Surroundings
+    /// What each file with a secret held, by path.
+    let secretTexts: [String: String]
     package let agents: [AgentSettings]
     package let installations: [InstallationSettings]
 
@@ -60,11 +65,22 @@ package struct Configuration: Sendable {
     package init(
         parsing data: Data, in surroundings: Surroundings, for need: Need = .everything, leavesOut: Bool = false
     ) throws {
+        try self.init(parsing: data, in: surroundings, for: need, leavesOut: leavesOut, SecretFiles())
+    }
+
+    init(
+        parsing data: Data, in surroundings: Surroundings, for need: Need, leavesOut: Bool = false,
+        _ files: SecretFiles
+    ) throws {
+        text = data
+        self.surroundings = surroundings
         var mistakes = MistakeList()
         let node = try JSONNode(parsing: data, collecting: &mistakes)
         let values = try SettingValues<Settings>(
-            reading: node, SettingReading(surroundings: surroundings, need: need, leavesOut: leavesOut),
+            reading: node,
+            SettingReading(surroundings: surroundings, need: need, leavesOut: leavesOut, files: files),
             collecting: &mistakes)
+        secretTexts = files.texts
         for rule in Settings.rules where !rule.sections.contains(where: mistakes.concern) && !rule.holds(values) {
             mistakes.add(ConfigurationError(keyPath: rule.keyPath, problem: rule.problem))
         }
@@ -109,6 +125,22 @@ package struct Configuration: Sendable {
     /// What is in effect, as a configuration file: the keys in the order of their declaration, without those that are
     /// not set. Of a secret it says where it is read from, or nothing.
     package var effective: OrderedJSON { values.shown }
+
+    /// The keys of secrets that stand elsewhere, and where.
+    var secretKeys: [(key: String, source: String)] {
+        func keys(_ sources: [String: OrderedJSON], in parent: String) -> [(key: String, source: String)] {
+            sources.sorted { $0.key < $1.key }.flatMap { path, source -> [(key: String, source: String)] in
+                guard case .array(let elements) = source else { return source.strings.map { (parent + path, $0) } }
+                return elements.enumerated().flatMap { index, element in
+                    element.strings.map { ("\(parent)\(path)[\(index)]", $0) }
+                }
+            }
+        }
+        let installations = values.installations.enumerated().flatMap { index, installation in
+            keys(installation.sources, in: "installations[\(index)].")
+        }
+        return (keys(values.sources, in: "") + installations).filter { Secret.isReference($0.source) }
+    }
 
     /// Where the secrets are read from; `Secret.notPrinted` for one that stands in the file itself.
     var secretSources: [String] {

@@ -3,10 +3,10 @@ import Foundation
 /// Where a secret's text comes from: a literal, `env:NAME`, `file:/path` or `credential:name`.
 package enum Secret {
     /// - Throws: `ConfigurationError` that names the source, never the secret.
-    static func resolve(_ node: JSONNode, in surroundings: Surroundings) throws -> String {
+    static func resolve(_ node: JSONNode, _ reading: SettingReading) throws -> String {
         let text = try node.string()
         if let name = text.strippingPrefix("env:") {
-            guard let value = surroundings.environment[name], !value.isEmpty else {
+            guard let value = reading.environment[name], !value.isEmpty else {
                 throw node.fail("the environment has no variable \(name)")
             }
             return try withoutMark(value, node, "the variable \(name)")
@@ -15,12 +15,14 @@ package enum Secret {
             guard path.hasPrefix("/") else {
                 throw node.fail("expected file:/ with an absolute path: a service has another working directory")
             }
-            return try read(path, "file \(path)", node)
+            return try read(path, "file \(path)", node, reading)
         }
         if let name = text.strippingPrefix("credential:") {
             guard !name.contains("/"), !name.isEmpty else { throw node.fail("a credential's name has no slash") }
-            guard let path = surroundings.credential(name) else { throw unknownCredential(name, node, surroundings) }
-            return try read(path, "credential \(name): \(path)", node)
+            guard let path = reading.surroundings.credential(name) else {
+                throw unknownCredential(name, node, reading.surroundings)
+            }
+            return try read(path, "credential \(name): \(path)", node, reading)
         }
         return try withoutMark(text, node, "the text")
     }
@@ -38,10 +40,17 @@ package enum Secret {
 
     /// For a command's option.
     package static func resolve(_ text: String, option: String, in surroundings: Surroundings) throws -> String {
-        try resolve(JSONNode(path: option, value: text), in: surroundings)
+        try resolve(
+            JSONNode(path: option, value: text), SettingReading(surroundings: surroundings, need: .everything))
     }
 
     private static let prefixes = ["env:", "file:", "credential:"]
+
+    /// Whether the reference is of a file that may change at any time. The files of credentials are systemd's.
+    static func isFile(_ reference: String) -> Bool { reference.hasPrefix("file:") }
+
+    /// Whether systemd hands the secret out.
+    static func isCredential(_ reference: String) -> Bool { reference.hasPrefix("credential:") }
 
     /// Whether the text says where a secret is. Such a text is none.
     static func isReference(_ text: String) -> Bool { prefixes.contains(where: text.hasPrefix) }
@@ -60,20 +69,18 @@ package enum Secret {
     static let referencePattern = "env:.+|file:/.+|credential:[^/]+"
 
     /// - Parameter source: that the file is, for errors.
-    private static func read(_ path: String, _ source: String, _ node: JSONNode) throws -> String {
-        let data = try SmallFile.read(path) { node.fail("\(source): \($0)", isOutOfReach: $1) }
-        let text = String(decoding: data, as: UTF8.self).trimmingCharacters(in: .whitespacesAndNewlines)
-        guard !text.isEmpty else { throw node.fail("\(source): it is empty") }
-        return try withoutMark(text, node, "it", before: "\(source): ")
+    private static func read(
+        _ path: String, _ source: String, _ node: JSONNode, _ reading: SettingReading
+    ) throws -> String {
+        do throws(SecretFiles.Unusable) {
+            return try reading.files.text(of: path)
+        } catch {
+            throw node.fail("\(source): \(error.problem)", isOutOfReach: error.isOutOfReach)
+        }
     }
 
-    /// An editor puts a byte order mark there, which nobody sees; with it the secret is a wrong one.
-    private static func withoutMark(
-        _ text: String, _ node: JSONNode, _ what: String, before source: String = ""
-    ) throws -> String {
-        guard text.unicodeScalars.first != "\u{FEFF}" else {
-            throw node.fail("\(source)\(what) begins with a byte order mark: save it without one")
-        }
+    private static func withoutMark(_ text: String, _ node: JSONNode, _ what: String) throws -> String {
+        guard !SecretFiles.beginsWithMark(text) else { throw node.fail("\(what) \(SecretFiles.markProblem)") }
         return text
     }
 }

@@ -196,6 +196,7 @@ package struct SettingReading: Sendable {
     let need: Configuration.Need
     /// A secret that is out of reach is left out, and told of in `SettingValues.outOfReach`.
     var leavesOut = false
+    var files = SecretFiles()
 
     var environment: [String: String] { surroundings.environment }
 }

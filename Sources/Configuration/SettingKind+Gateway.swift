@@ -109,7 +109,7 @@ extension SettingKind where Value == Proxies {
             ],
             read: { node, reading in
                 guard !node.isNull else { return Proxies() }
-                let text = try Secret.resolve(node, in: reading.surroundings)
+                let text = try Secret.resolve(node, reading)
                 do throws(Proxy.Malformed) {
                     return Proxies(try Proxy(text), exceptions: [])
                 } catch {

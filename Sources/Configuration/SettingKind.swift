@@ -117,7 +117,7 @@ extension SettingKind {
             ?? "^(\(Secret.referencePattern)$|(?!\(Secret.prefixPattern)))"
         var kind = Self(
             "secret", schema: [("type", "string"), ("minLength", .integer(1)), ("pattern", .string(pattern))],
-            read: { node, reading in try parse(Secret.resolve(node, in: reading.surroundings), node) },
+            read: { node, reading in try parse(Secret.resolve(node, reading), node) },
             show: { _ in nil })
         kind.form.isSecret = true
         return kind

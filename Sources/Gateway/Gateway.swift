@@ -64,13 +64,19 @@ package final class Gateway: Sendable {
     /// - Throws: `PostgresError`; then nothing was applied.
     package func reload(_ new: GatewaySettings) async throws {
         try await applyConfiguration(agents: new.agents, installations: new.installations)
-        pairing.update(new.sealing)
         guard let parts = parts.withLock({ $0 }) else { return }
         parts.pacer.update(new.sendLimits)
         // The windows first: one that they close before the database would stays open a little longer, and no harm done.
         parts.batcher.update(new.batching)
         ground.repository.update(new.batching)
-        await parts.hub.update(CredentialSource(new.installations, keys: new.sealing))
+        await updateSecrets(new)
+    }
+
+    /// Takes the secrets and keys of settings that are otherwise those in effect. Connections whose credentials changed
+    /// are made again.
+    package func updateSecrets(_ new: GatewaySettings) async {
+        pairing.update(new.sealing)
+        await parts.withLock { $0 }?.hub.update(CredentialSource(new.installations, keys: new.sealing))
     }
 
     /// What the file made and names no longer is revoked or archived; what commands made is left alone.

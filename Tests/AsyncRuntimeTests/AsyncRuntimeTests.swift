@@ -36,6 +36,24 @@ struct BackoffTests {
 
 @Suite("Waiting")
 struct WaitingTests {
+    @Test("a call that blocks is waited for until it ends, or until the task is cancelled")
+    func blockingCall() async throws {
+        #expect(await BlockingCall.runUnlessCancelled { 7 } == 7)
+        let release = DispatchSemaphore(value: 0)
+        let began = AsyncEvent()
+        let task = Task {
+            await BlockingCall.runUnlessCancelled {
+                began.set()
+                release.wait()
+                return 7
+            }
+        }
+        await began.wait()
+        task.cancel()
+        #expect(await task.value == nil)
+        release.signal()
+    }
+
     @Test("a doorbell keeps a ring for later, and many rings are one")
     func doorbell() async {
         let bell = Doorbell()

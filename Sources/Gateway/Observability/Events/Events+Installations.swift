@@ -4,13 +4,42 @@ import Store
 /// Installations: configuration, secrets, leases, bots.
 extension LogEvent {
     /// - Parameter applied: the keys whose change counts from now on.
-    package static func configurationReloaded(installations: Int, applied: [String], keysForRestart: [String]) -> Self {
+    /// - Parameter credentialsAreOld: there are secrets of `credential:`, and none of them changed.
+    package static func configurationReloaded(
+        installations: Int, applied: [String], keysForRestart: [String], credentialsAreOld: Bool
+    ) -> Self {
         Self(
             keysForRestart.isEmpty ? .info : .warning, "configuration.reloaded",
             [
                 ("installations", .count(installations)),
                 ("applied", applied.isEmpty ? nil : .text(applied.joined(separator: " "))),
                 ("needs_restart", keysForRestart.isEmpty ? nil : .text(keysForRestart.joined(separator: " "))),
+                (
+                    "credentials",
+                    credentialsAreOld
+                        ? .text("unchanged: systemd hands credentials out at the start; restart to take a new one")
+                        : nil
+                ),
+            ])
+    }
+
+    /// A file with a secret holds another one, which is used from now on, or needs a restart.
+    package static func secretChanged(keys: [String], needsRestart: Bool) -> Self {
+        Self(
+            needsRestart ? .warning : .info, "secret.changed",
+            [
+                ("keys", .text(keys.joined(separator: " "))),
+                ("hint", needsRestart ? .text("restart to use it; until then the old one is used") : nil),
+            ])
+    }
+
+    /// A file with a secret is gone, empty, or not what it should be.
+    package static func secretUnusable(keys: [String], file: String, problem: String) -> Self {
+        Self(
+            .warning, "secret.unusable",
+            [
+                ("keys", .text(keys.joined(separator: " "))), ("file", .text(file)), ("problem", .text(problem)),
+                ("hint", .text("the old secret is used until the file is right again; a restart would need it")),
             ])
     }
 
