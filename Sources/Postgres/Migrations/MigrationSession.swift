@@ -46,10 +46,15 @@ struct MigrationSession: Sendable {
             .value("found")
     }
 
+    /// The schema is not made where it exists: IF NOT EXISTS would need the right to make one all the same.
     func makeRecord() async throws {
+        let hasSchema = try await query(
+            "schema_exists", "SELECT to_regnamespace($1) IS NOT NULL AS found", [.text(schema)])[0]
+        if try !hasSchema.value("found", as: Bool.self) {
+            try await execute("CREATE SCHEMA \(schema)", name: "migration_schema")
+        }
         try await execute(
             """
-            CREATE SCHEMA IF NOT EXISTS \(schema);
             CREATE TABLE IF NOT EXISTS \(schema).migration (
                 number int PRIMARY KEY, name text NOT NULL, checksum bigint NOT NULL,
                 applied_at timestamptz NOT NULL DEFAULT now());

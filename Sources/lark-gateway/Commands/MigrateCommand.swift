@@ -37,7 +37,9 @@ enum MigrateCommand {
 
     private static func migrate(_ url: String) async throws -> Int32 {
         let pool = Pool(url: url, size: 1, mustWrite: true)
-        let applied = try await GatewaySchema.migrator.apply(to: pool, deadline: .after(.seconds(600)))
+        let applied = try await Database.explainingLacks(at: url, for: .gateway) {
+            try await GatewaySchema.migrator.apply(to: pool, deadline: .after(.seconds(600)))
+        }
         await pool.close()
         for change in applied { Terminal.say("\(change)") }
         if applied.isEmpty { Terminal.say("the schema is up to date") }

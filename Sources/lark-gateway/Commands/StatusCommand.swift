@@ -12,10 +12,13 @@ enum StatusCommand {
         try arguments.refusePositional()
         let limit = try arguments.limit()
         let configuration = try arguments.loadConfiguration(for: .database)
-        let pool = Pool(
-            url: try Database.url(configuration), size: 1, preparesStatements: false, limits: Repository.sessionLimits)
-        let installations = try await Repository(pool: pool).installationStatuses(limit: limit)
-        await pool.close()
+        return try await Database.withRepository(configuration) { repository in
+            show(try await repository.installationStatuses(limit: limit))
+            return ExitCode.done
+        }
+    }
+
+    private static func show(_ installations: Listed<InstallationStatus>) {
         let head = [
             "APP", "WORKSPACE/AGENT", "RUNTIME", "STATE", "WINDOWS", "QUEUED", "CLAIMED", "OUTBOX", "OLDEST", "DEAD",
         ]
@@ -31,7 +34,6 @@ enum StatusCommand {
         for row in installations.rows where row.isHeld {
             Terminal.say("\(row.appID) is owned by \(row.holder ?? "")\(describeConnection(row))")
         }
-        return ExitCode.done
     }
 
     /// Such as ", connected for 12s" or ", backing_off for 3s, again in 2s: no connection to ...".

@@ -37,7 +37,7 @@ enum WorkerCommand {
                 arguments, secrets: [url, configuration.databaseURL, configuration.poolerURL])
             let signals = StopSignals()
             let logger = LogWriter(settings: configuration.log).logger
-            try await refusePooler(configuration, until: signals.stop, logger)
+            try await refuseWrongDatabase(configuration, until: signals.stop, logger)
             let worker = Worker(
                 url: url, runtime: runtime, command: command,
                 concurrency: concurrency, timeout: try arguments.duration("timeout") ?? .seconds(600),
@@ -102,14 +102,17 @@ enum WorkerCommand {
         return user
     }
 
-    /// A database that is away is waited for: what is wrong with its URL shows when it is there.
-    private static func refusePooler(
+    /// A database that is away is waited for: what is wrong with it shows when it is there. A right that is missing is
+    /// waited for too, and is in the log.
+    /// - Throws: `ConfigurationError` for a pooler, `SchemaLack.schema`.
+    private static func refuseWrongDatabase(
         _ configuration: Configuration, until stop: AsyncEvent, _ logger: Logger
     ) async throws {
         let outages = OutageLog(logger: logger)
         while !stop.isSet {
             do {
                 try await Database.refusePooler(configuration)
+                try await Database.refuseMissingSchema(try Database.url(configuration))
                 return outages.succeeded("start")
             } catch let error as PostgresError {
                 outages.failed("start", error)

@@ -40,13 +40,14 @@ enum Database {
     }
 
     /// For commands that change or look at a running gateway's database.
+    /// - Throws: `SchemaLack`, and what `body` throws.
     static func withRepository(
         _ configuration: Configuration, _ body: (Repository) async throws -> Int32
     ) async throws -> Int32 {
-        let pool = Pool(
-            url: try url(configuration), size: 1, preparesStatements: false, limits: Repository.sessionLimits)
+        let url = try url(configuration)
+        let pool = Pool(url: url, size: 1, preparesStatements: false, limits: Repository.sessionLimits)
         do {
-            let status = try await body(Repository(pool: pool))
+            let status = try await explainingLacks(at: url, for: .command) { try await body(Repository(pool: pool)) }
             await pool.close()
             return status
         } catch {

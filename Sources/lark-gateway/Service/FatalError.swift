@@ -32,6 +32,7 @@ struct FatalError: Sendable {
         case let error as Ports.Failure: self.init(error)
         case let error as StateDirectoryLock.Failure: self.init(error)
         case let error as PrivatePostgres.Failure: self.init(error)
+        case let error as DatabaseLack: self.init(ExitCode.failed, key: error.key, "\(error)")
         case let error as PostgresError: self.init(error, file, isDaemon)
         case let error as CocoaError: self.init(error)
         default: self.init(ExitCode.failed, "\(error)")

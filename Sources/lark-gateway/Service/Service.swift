@@ -59,7 +59,7 @@ struct Service: Sendable {
     }
 
     private func serve(_ gateway: Gateway, on url: String) async throws -> Bool {
-        guard try await prepare(gateway) else { return true }
+        guard try await prepare(gateway, on: url) else { return true }
         let started = AsyncEvent()
         let sideTasks = [
             Task {
@@ -89,13 +89,13 @@ struct Service: Sendable {
     /// A database that is away when the machine boots is waited for; one that refuses us is an error, and so is a
     /// pooler.
     /// - Returns: false when a stop was asked for meanwhile.
-    private func prepare(_ gateway: Gateway) async throws -> Bool {
+    private func prepare(_ gateway: Gateway, on url: String) async throws -> Bool {
         var backoff = Backoff(initial: .seconds(1), maximum: .seconds(15))
         let patience = Deadline.after(.seconds(30))
         while !stop.isSet {
             do {
                 try await Database.refusePooler(configuration)
-                try await gateway.prepare()
+                try await Database.explainingLacks(at: url, for: .gateway) { try await gateway.prepare() }
                 return true
             } catch PostgresError.connection(let reason) where !patience.hasPassed && Self.mayPass(reason) {
                 logger.log(.databaseUnavailable(during: "start", PostgresError.connection(reason)))
