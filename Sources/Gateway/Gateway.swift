@@ -79,12 +79,20 @@ package final class Gateway: Sendable {
         await parts.withLock { $0 }?.hub.update(CredentialSource(new.installations, keys: new.sealing))
     }
 
-    /// What the file made and names no longer is revoked or archived; what commands made is left alone.
+    /// What the file made and names no longer is revoked or archived; what commands made is left alone, and what
+    /// commands say of the rest counts. What that hides of the file is said each time.
     private func applyConfiguration(agents: [AgentSettings], installations: [InstallationSettings]) async throws {
-        for change in try await ground.repository.applyConfiguration(agents: agents, installations: installations) {
+        let changes = try await ground.repository.applyConfiguration(agents: agents, installations: installations)
+        // Of what stays revoked the override is told.
+        for change in changes where change.change != "stays_revoked" {
             ground.logger.log(.configurationApplied(change))
         }
+        for thing in try await ground.repository.overriddenThings(limit: Self.maxOverridesTold) {
+            if let event = LogEvent.overridden(thing) { ground.logger.log(event) }
+        }
     }
+
+    private static let maxOverridesTold = 1_000
 
     /// Runs until `stop` is set, then stops in order: see `Shutdown`.
     /// - Parameter heartbeat: goes on until the stop is done.

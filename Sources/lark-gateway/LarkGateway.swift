@@ -17,9 +17,9 @@ struct LarkGateway {
           config schema|keys             the JSON Schema of the file; its keys as a table
           migrate                        bring the schema up to date (run does it too)
           status                         installations, windows, queue and outbox, from the database
-          installation list|add|set-secret|revoke|restore|reseal
+          installation list|add|set-secret|revoke|restore|reset|reseal
                                          bots; a running gateway hears of it at once
-          agent list|set-runtime|set-offline|set-mention-all|archive|restore
+          agent list|set-runtime|set-offline|set-mention-all|archive|restore|reset
                                          who answers
           member approve CODE [--name NAME] [--yes]
                                          say who was shown this code, ask, and let them in

@@ -439,7 +439,9 @@ struct AdministrationTests {
         _ = try await place.command("installation", "revoke", "cli_a")
         #expect(await place.connections(1))
         daemon.signal(SIGHUP)
-        #expect(try await daemon.logs("installation.stays_revoked"))
+        let overridden = try #require(try await daemon.logged("installation.overridden").first)
+        #expect(overridden["app_id"].string == "cli_a" && overridden["settings"].string == "revoked")
+        #expect(overridden["by"].string?.contains("@") == true && overridden["since"].string?.hasSuffix("Z") == true)
         #expect(
             try await place.pool.rows("SELECT app_id, status, origin FROM gateway.installation ORDER BY app_id") == [
                 "(cli_a,revoked,config)", "(cli_b,active,command)",

@@ -280,7 +280,9 @@ struct MessengerTests {
             "SELECT gateway.apply_configuration($1, '[]')",
             [.jsonb(#"[{"workspace": "acme", "name": "support", "runtime": "default"}]"#)])
         #expect(try await fixture.repository.agents(limit: 10).rows.map(\.mayMentionAll) == [true])
-        #expect(try await fixture.repository.setMentions(ofAgent: "support", in: "acme", mayMentionAll: false))
+        #expect(
+            try await fixture.repository.override(
+                .mayMentionAll(false), ofAgent: "support", in: "acme", by: "ada@vm"))
         #expect(try await sent(text, session: session)?.contains("@all \(known)") == true)
         await bench.simulator.stop()
         await fixture.pool.close()

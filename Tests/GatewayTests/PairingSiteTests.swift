@@ -173,7 +173,7 @@ struct PairingSiteTests {
     func revokedBot() async throws {
         let bench = try await Bench()
         let code = try await bench.makeLink().approvalCode.hash
-        #expect(try await bench.fixture.repository.revokeInstallation("cli_a"))
+        #expect(try await bench.fixture.repository.revokeInstallation("cli_a", by: "ada@vm"))
         #expect(try await bench.fixture.repository.applicant(code: code)?.state == .revoked)
         #expect(try await bench.fixture.repository.approve(code: code, memberName: "Ann") == .revoked)
         #expect(try await bench.bindings().isEmpty)

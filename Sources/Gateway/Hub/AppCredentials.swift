@@ -9,7 +9,8 @@ struct AppCredentials: Sendable, Equatable {
     let domain: URL
 }
 
-/// Where this replica finds the credentials of installations: in its configuration file, or sealed in the database.
+/// Where this replica finds the credentials of installations: in its configuration file, or sealed in the database. What
+/// is sealed counts: of an app of the file only a command has put it there, after the file.
 struct CredentialSource: Sendable {
     /// From the file, by app id.
     let configured: [String: AppCredentials]
@@ -23,10 +24,10 @@ struct CredentialSource: Sendable {
         self.keys = keys
     }
 
-    /// The domain of an app of the file is the file's; another one is the row's, where the secret is sealed for it.
+    /// A secret of the file goes to the file's domain; a sealed one to the row's, where it is sealed for it.
     /// - Throws: `CredentialsMissing`, `CredentialsLocked`.
     func credentials(of row: InstallationRow) throws -> AppCredentials {
-        if let known = configured[row.appID] { return known }
+        if row.sealedSecret == nil, let known = configured[row.appID] { return known }
         guard let sealed = row.sealedSecret, let keyID = row.sealedKeyID, let key = keys.key(keyID) else {
             throw CredentialsMissing(keyID: row.sealedKeyID)
         }
@@ -35,14 +36,15 @@ struct CredentialSource: Sendable {
             guard let domain = URL(string: row.domain) else { throw SealingKey.Failure.doesNotOpen(keyID: keyID) }
             return AppCredentials(appID: row.appID, appSecret: secret, domain: domain)
         } catch {
-            throw CredentialsLocked(appID: row.appID, domain: row.domain, failure: error)
+            throw CredentialsLocked(
+                appID: row.appID, domain: row.domain, failure: error, isInFile: configured[row.appID] != nil)
         }
     }
 
     /// - Returns: the secret of the row sealed for the row's domain, with the same key; nil where it is so already, or
     ///   this replica can't tell.
     func boundToDomain(_ row: InstallationRow) -> [UInt8]? {
-        guard configured[row.appID] == nil, let sealed = row.sealedSecret, SealingKey.isFirstForm(sealed),
+        guard let sealed = row.sealedSecret, SealingKey.isFirstForm(sealed),
             let keyID = row.sealedKeyID, let key = keys.key(keyID),
             let secret = try? key.open(sealed, for: row.appID, at: row.domain)
         else { return nil }
@@ -55,11 +57,14 @@ struct CredentialsLocked: Error, CustomStringConvertible {
     let appID: String
     let domain: String
     let failure: SealingKey.Failure
+    /// The file has a secret of its own, which a command has overridden.
+    let isInFile: Bool
 
     var description: String { "\(failure); the domain in the database is \(DomainText.shown(domain))" }
 
     var hint: String {
-        "where the domain is right, give the secret for it: lark-gateway installation set-secret \(appID) --domain URL;"
+        (isInFile ? "to use the file's secret again: lark-gateway installation reset \(appID); else " : "")
+            + "where the domain is right, give the secret for it: lark-gateway installation set-secret \(appID) --domain URL;"
             + " where it is not, find out who changed the row"
     }
 }

@@ -37,4 +37,13 @@ extension Repository {
                 kind: try $0.value("kind"), name: try $0.value("name"), change: try $0.value("change"))
         }
     }
+
+    /// Agents and bots of the file of which commands say something.
+    package func overriddenThings(limit: Int) async throws -> [OverriddenThing] {
+        try await run(SQL.listOverrides, [.int(Int64(limit))]).map {
+            OverriddenThing(
+                kind: try $0.value("kind"), name: try $0.value("name"),
+                overrides: Override.all(in: try $0.value("overrides")))
+        }
+    }
 }

@@ -28,6 +28,9 @@ package struct InstallationStatus: Sendable {
     /// How long the oldest of them has waited.
     package let outboxOldest: Duration?
     package let outboxDead: Int
+    /// Of the bot itself.
+    package let overrides: [Override]
+    package let agentOverrides: [Override]
 }
 
 extension Repository {
@@ -47,7 +50,9 @@ extension Repository {
                 openWindows: try row.value("open_windows"), queuedTasks: try row.value("queued_tasks"),
                 claimedTasks: try row.value("claimed_tasks"), outboxWaiting: try row.value("outbox_waiting"),
                 outboxOldest: try row.optional("outbox_oldest_ms").map { (ms: Int64) in .milliseconds(ms) },
-                outboxDead: try row.value("outbox_dead"))
+                outboxDead: try row.value("outbox_dead"),
+                overrides: try Override.all(in: row.value("overrides")),
+                agentOverrides: try Override.all(in: row.value("agent_overrides")))
         }
     }
 
@@ -65,25 +70,36 @@ extension Repository {
         return try row.value("was")
     }
 
+    /// - Parameter user: who gave the command.
     /// - Returns: false when there is no such active installation.
-    package func revokeInstallation(_ appID: String) async throws -> Bool {
-        try await run(SQL.revokeInstallation, [.text(appID), .text("command")]).first?.value("is_revoked") ?? false
+    package func revokeInstallation(_ appID: String, by user: String) async throws -> Bool {
+        try await run(SQL.revokeInstallation, [.text(appID), .text("command"), .text(user)]).first?.value("is_revoked")
+            ?? false
     }
 
+    /// - Parameter user: who gave the command.
     /// - Returns: false when there is no such revoked installation.
-    package func restoreInstallation(_ appID: String) async throws -> Bool {
-        try await !run(SQL.restoreInstallation, [.text(appID)]).isEmpty
+    package func restoreInstallation(_ appID: String, by user: String) async throws -> Bool {
+        try await run(SQL.restoreInstallation, [.text(appID), .text(user)]).first?.value("is_restored") ?? false
+    }
+
+    /// Takes back what commands say of an installation.
+    /// - Returns: how many words there were; nil when there is no such installation.
+    package func resetInstallation(_ appID: String) async throws -> Int? {
+        try await run(SQL.resetInstallation, [.text(appID)]).first?.optional("overrides")
     }
 
     /// Seals the secret for one domain, which is the installation's from then on.
     /// - Parameter known: the domain that the row had when it was looked at.
+    /// - Parameter user: who gave the command.
     /// - Returns: false when there is no such installation, or its domain is not the known one any more.
     package func setSecret(
-        _ secret: String, of appID: String, at domain: String, knownAs known: String, sealedWith key: SealingKey
+        _ secret: String, of appID: String, at domain: String, knownAs known: String, sealedWith key: SealingKey,
+        by user: String
     ) async throws -> Bool {
         let sealed = key.seal(secret, for: appID, at: domain)
         return try await !run(
-            SQL.setSecret, [.text(appID), .bytes(sealed), .text(key.id), .text(domain), .text(known)]
+            SQL.setSecret, [.text(appID), .bytes(sealed), .text(key.id), .text(domain), .text(known), .text(user)]
         ).isEmpty
     }
 

@@ -48,9 +48,9 @@ extension Repository {
         try await run(SQL.loadInstallations, [.intArray(ids.map(\.rawValue))]).map(Self.installationRow)
     }
 
-    /// - Returns: active installations that nobody with these apps and keys can connect, and the key of each.
-    package func lockedSecrets(appIDs: [String], keyIDs: [String]) async throws -> [(appID: String, keyID: String)] {
-        try await run(SQL.listLockedSecrets, [.textArray(appIDs), .textArray(keyIDs)]).map {
+    /// - Returns: active installations that nobody with these keys can connect, and the key of each.
+    package func lockedSecrets(keyIDs: [String]) async throws -> [(appID: String, keyID: String)] {
+        try await run(SQL.listLockedSecrets, [.textArray(keyIDs)]).map {
             (try $0.value("app_id"), try $0.value("sealed_key_id"))
         }
     }

@@ -105,16 +105,17 @@ enum SQL {
     // Administration.
     static let applyConfiguration = call("apply_configuration", 2, returning: ["kind", "name", "change"])
     static let addInstallation = statement("add_installation", PackageResources.add_installation_sql)
-    static let revokeInstallation = call("revoke_installation", 2, as: "is_revoked")
-    static let restoreInstallation = statement("restore_installation", PackageResources.restore_installation_sql)
+    static let revokeInstallation = call("revoke_installation", 3, as: "is_revoked")
+    static let restoreInstallation = call("restore_installation", 2, as: "is_restored")
+    static let resetInstallation = call("reset_installation", 1, as: "overrides")
     static let setSecret = statement("set_secret", PackageResources.set_secret_sql)
     static let resealSecret = statement("reseal_secret", PackageResources.reseal_secret_sql)
     static let findSealedSecret = statement("find_sealed_secret", PackageResources.find_sealed_secret_sql)
     static let listSealedSecrets = statement("list_sealed_secrets", PackageResources.list_sealed_secrets_sql)
     static let listAgents = statement("list_agents", PackageResources.list_agents_sql)
-    static let setAgentRuntime = statement("set_agent_runtime", PackageResources.set_agent_runtime_sql)
-    static let setAgentMentions = statement("set_agent_mentions", PackageResources.set_agent_mentions_sql)
-    static let archiveAgent = statement("archive_agent", PackageResources.archive_agent_sql)
+    static let overrideAgent = call("override_agent", 5, as: "is_known")
+    static let resetAgent = call("reset_agent", 2, as: "overrides")
+    static let listOverrides = statement("list_overrides", PackageResources.list_overrides_sql)
     static let listIssues = statement("list_issues", PackageResources.list_issues_sql)
 
     // Retention.

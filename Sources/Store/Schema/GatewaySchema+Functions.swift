@@ -69,7 +69,14 @@ extension GatewaySchema {
         definition("grant_worker_functions", PackageResources.grant_worker_functions_sql),
         definition("remove_worker_role", PackageResources.remove_worker_role_sql),
         definition("revoke_worker_functions", PackageResources.revoke_worker_functions_sql),
+        definition("note_installation_override", PackageResources.note_installation_override_sql),
         definition("revoke_installation", PackageResources.revoke_installation_sql),
+        definition("restore_installation", PackageResources.restore_installation_sql),
+        definition("reset_installation", PackageResources.reset_installation_sql),
+        definition("installation_overrides", PackageResources.installation_overrides_sql),
+        definition("override_agent", PackageResources.override_agent_sql),
+        definition("reset_agent", PackageResources.reset_agent_sql),
+        definition("agent_overrides", PackageResources.agent_overrides_sql),
     ]
 
     /// The revision of the functions, from the first line of SQL/definitions.sum: `scripts/schema` raises it when a

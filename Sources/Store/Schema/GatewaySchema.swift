@@ -32,6 +32,7 @@ package enum GatewaySchema {
         migration(20, "worker_roles", PackageResources._20_worker_roles_sql),
         migration(21, "trust", PackageResources._21_trust_sql),
         migration(22, "turns", PackageResources._22_turns_sql),
+        migration(23, "overrides", PackageResources._23_overrides_sql),
     ]
 
     /// The first sixteen migrations. What they made is part of SQL/schema and SQL/functions.

@@ -3,11 +3,13 @@ import Gateway
 import Output
 import Store
 
-/// `agent ...`: who answers. What waits for an agent is looked at anew when it changes.
+/// `agent ...`: who answers. What waits for an agent is looked at anew when it changes. What these commands say counts
+/// until `reset`, whatever the configuration file says.
 enum AgentCommand {
     static let usage: TerminalText = """
         agent list [--limit N] | set-runtime WORKSPACE/AGENT RUNTIME | set-offline WORKSPACE/AGENT
                 | set-mention-all WORKSPACE/AGENT yes|no | archive WORKSPACE/AGENT | restore WORKSPACE/AGENT
+                | reset WORKSPACE/AGENT
         """
 
     static func run(_ words: [String]) async throws -> Int32 {
@@ -19,35 +21,42 @@ enum AgentCommand {
             guard arguments.positional.count >= 2 else { throw UsageError(usage) }
             let named = arguments.positional[1].split(separator: "/", maxSplits: 1).map(String.init)
             guard named.count == 2 else { throw UsageError("\(arguments.positional[1]): expected WORKSPACE/AGENT") }
-            let isKnown: Bool
-            switch (arguments.positional[0], arguments.positional.count) {
-            case ("set-runtime", 3):
-                isKnown = try await repository.setRuntime(arguments.positional[2], ofAgent: named[1], in: named[0])
-            case ("set-offline", 2):
-                isKnown = try await repository.setRuntime(nil, ofAgent: named[1], in: named[0])
-            case ("set-mention-all", 3):
-                guard ["yes", "no"].contains(arguments.positional[2]) else { throw UsageError(usage) }
-                isKnown = try await repository.setMentions(
-                    ofAgent: named[1], in: named[0], mayMentionAll: arguments.positional[2] == "yes")
-            case ("archive", 2):
-                isKnown = try await repository.archiveAgent(named[1], in: named[0], isArchived: true)
-            case ("restore", 2):
-                isKnown = try await repository.archiveAgent(named[1], in: named[0], isArchived: false)
-            default: throw UsageError(usage)
+            let (workspace, agent) = (named[0], named[1])
+            if arguments.positional[0] == "reset", arguments.positional.count == 2 {
+                return Overrides.said(
+                    try await repository.resetAgent(agent, in: workspace), of: "agent \(arguments.positional[1])")
             }
+            let isKnown = try await repository.override(
+                try setting(arguments.positional), ofAgent: agent, in: workspace, by: Administrator.name)
             Terminal.say(isKnown ? "done" : "no agent \(arguments.positional[1])")
             return isKnown ? ExitCode.done : ExitCode.failed
+        }
+    }
+
+    private static func setting(_ words: [String]) throws -> AgentSetting {
+        switch (words[0], words.count) {
+        case ("set-runtime", 3):
+            guard !words[2].isEmpty else { throw UsageError("a runtime needs a name; set-offline takes it away") }
+            return .runtime(words[2])
+        case ("set-offline", 2): return .runtime(nil)
+        case ("set-mention-all", 3):
+            guard ["yes", "no"].contains(words[2]) else { throw UsageError(usage) }
+            return .mayMentionAll(words[2] == "yes")
+        case ("archive", 2): return .isArchived(true)
+        case ("restore", 2): return .isArchived(false)
+        default: throw UsageError(usage)
         }
     }
 
     private static func list(_ arguments: Arguments, _ repository: Repository) async throws -> Int32 {
         Terminal.say(
             try await repository.agents(limit: arguments.limit()),
-            ["WORKSPACE/AGENT", "RUNTIME", "BOTS", "FROM", "MENTIONS ALL"]
+            ["WORKSPACE/AGENT", "RUNTIME", "BOTS", "FROM", "MENTIONS ALL", "OVERRIDES"]
         ) { row in
             [
                 "\(row.workspace)/\(row.name)", row.isArchived ? "archived" : row.runtime ?? "offline",
                 "\(row.installations)", row.origin, row.mayMentionAll ? "yes" : "no",
+                Overrides.cell(row.overrides),
             ]
         }
         return ExitCode.done

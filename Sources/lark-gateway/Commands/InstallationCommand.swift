@@ -5,11 +5,12 @@ import Output
 import Postgres
 import Store
 
-/// `installation ...`: bots, from another process than the gateway's, which hears of it at once.
+/// `installation ...`: bots, from another process than the gateway's, which hears of it at once. What `set-secret`,
+/// `revoke` and `restore` say counts until `reset`, whatever the configuration file says.
 enum InstallationCommand {
     static let usage: TerminalText = """
         installation list [--limit N] | add APP_ID --workspace W --agent A --secret SOURCE [--domain feishu|lark|URL] [--access pairing|open] [--locale en|zh]
-                | set-secret APP_ID --secret SOURCE [--domain D] | revoke APP_ID | restore APP_ID | reseal
+                | set-secret APP_ID --secret SOURCE [--domain D] | revoke APP_ID | restore APP_ID | reset APP_ID | reseal
         SOURCE is \(sources)
         """
     private static let sources: TerminalText = "env:NAME, file:/path, credential:name, or - for standard input"
@@ -27,13 +28,17 @@ enum InstallationCommand {
             case ("set-secret", 2): return try await setSecret(arguments, configuration, repository)
             case ("revoke", 2):
                 return say(
-                    try await repository.revokeInstallation(arguments.positional[1]),
+                    try await repository.revokeInstallation(arguments.positional[1], by: Administrator.name),
                     "revoked: its connection is closed, and what still comes is dropped",
                     "no active installation of \(arguments.positional[1])")
             case ("restore", 2):
                 return say(
-                    try await repository.restoreInstallation(arguments.positional[1]), "active again",
-                    "no revoked installation of \(arguments.positional[1])")
+                    try await repository.restoreInstallation(arguments.positional[1], by: Administrator.name),
+                    "active again", "no revoked installation of \(arguments.positional[1])")
+            case ("reset", 2):
+                return Overrides.said(
+                    try await repository.resetInstallation(arguments.positional[1]),
+                    of: "installation of \(arguments.positional[1])")
             case ("reseal", 1): return try await reseal(configuration, repository)
             default: throw UsageError(usage)
             }
@@ -48,11 +53,12 @@ enum InstallationCommand {
     private static func list(_ arguments: Arguments, _ repository: Repository) async throws -> Int32 {
         Terminal.say(
             try await repository.installationStatuses(limit: arguments.limit()),
-            ["APP", "WORKSPACE/AGENT", "STATE", "ACCESS", "FROM", "SECRET"]
+            ["APP", "WORKSPACE/AGENT", "STATE", "ACCESS", "FROM", "SECRET", "OVERRIDES"]
         ) { row in
             [
                 row.appID, "\(row.workspace)/\(row.agent)", row.status, row.access, row.origin,
                 row.sealedKeyID.map { "sealed with \($0)" } ?? "in the file",
+                Overrides.cell(row.overrides),
             ]
         }
         return ExitCode.done
@@ -85,20 +91,23 @@ enum InstallationCommand {
         _ arguments: Arguments, _ configuration: Configuration, _ repository: Repository
     ) async throws -> Int32 {
         let appID = arguments.positional[1]
-        if configuration.installations.contains(where: { $0.appID == appID }) {
-            throw UsageError("the secret of \(appID) stands in the configuration file: change it there, and reload")
-        }
         let key = try sealingKey(configuration)
         let given = try arguments.options["domain"].map {
             try InstallationSettings.domain(option: $0, isInsecureAllowed: configuration.isInsecureAllowed)
                 .absoluteString
+        }
+        let listed = configuration.installations.first { $0.appID == appID }?.domain.absoluteString
+        if let listed, let given, given != listed {
+            throw UsageError(
+                "--domain: the domain of \(appID) stands in the configuration file: \(DomainText.shown(listed))")
         }
         let secret = try secret(arguments)
         guard let known = try await repository.sealedSecret(of: appID) else {
             Terminal.say("no installation of \(appID)")
             return ExitCode.failed
         }
-        guard let domain = given ?? trusted(known, appID, configuration.sealing) else {
+        // A domain of the file is as good as one that was typed.
+        guard let domain = given ?? listed ?? trusted(known, appID, configuration.sealing) else {
             // Otherwise whoever changed the row would be given the secret by who mends it.
             Terminal.say(
                 """
@@ -109,8 +118,13 @@ enum InstallationCommand {
         }
         return say(
             try await repository.setSecret(
-                secret, of: appID, at: domain, knownAs: known.domain, sealedWith: key),
-            "stored for \(DomainText.shown(domain)): the connection is made again with it",
+                secret, of: appID, at: domain, knownAs: known.domain, sealedWith: key, by: Administrator.name),
+            listed == nil
+                ? "stored for \(DomainText.shown(domain)): the connection is made again with it"
+                : """
+                stored for \(DomainText.shown(domain)): the connection is made again with it
+                It counts before the secret in the configuration file, until: installation reset \(appID)
+                """,
             "the domain of \(appID) was changed at this moment: nothing is stored, try again")
     }
 

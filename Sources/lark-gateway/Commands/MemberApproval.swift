@@ -87,7 +87,10 @@ enum MemberApproval {
     private static func credentials(
         _ applicant: Applicant, _ configuration: Configuration
     ) -> (secret: String, domain: URL)? {
-        if let known = configuration.installations.first(where: { $0.appID == applicant.appID }) {
+        // A sealed secret counts: of an app of the file a command has given it.
+        if applicant.sealedSecret == nil,
+            let known = configuration.installations.first(where: { $0.appID == applicant.appID })
+        {
             return known.appSecret.isEmpty ? nil : (known.appSecret, known.domain)
         }
         guard let sealed = applicant.sealedSecret, let key = applicant.sealedKeyID.flatMap(configuration.sealing.key),

@@ -15,12 +15,27 @@ struct AdministrationModelTests {
         /// nil: active.
         var revokedBy: String?
         var agent: String
+        var isInFile = false
+        /// A command says whether it is revoked.
+        var isOverridden = false
+
+        var isOfCommands: Bool { origin == "command" }
     }
 
     private struct Agent: Equatable {
         var origin: String
         /// nil: not archived.
         var archivedBy: String?
+        var isInFile = false
+        /// A command says whether it is archived.
+        var isOverridden = false
+        var runtime: String?
+        /// What the file says of it, or what it was made with.
+        var configured: String?
+        /// A command says what the runtime is.
+        var isRuntimeOverridden = false
+
+        var isOfCommands: Bool { origin == "command" }
     }
 
     /// All that there is; agents are named `workspace/name`.
@@ -30,11 +45,12 @@ struct AdministrationModelTests {
     }
 
     private struct File {
-        let agents: [String]
+        /// Agent to runtime; nil: offline.
+        let agents: [String: String?]
         /// App to agent.
         let installations: [String: String]
 
-        var named: Set<String> { Set(agents).union(installations.values) }
+        var named: Set<String> { Set(agents.keys).union(installations.values) }
     }
 
     private struct World {
@@ -46,7 +62,9 @@ struct AdministrationModelTests {
         func state() async throws -> State {
             var state = State()
             let installations = """
-                SELECT i.app_id, i.origin, i.revoked_by, i.status, w.name || '/' || a.name AS agent
+                SELECT i.app_id, i.origin, i.revoked_by, i.status, w.name || '/' || a.name AS agent, i.is_in_file,
+                    EXISTS (SELECT FROM gateway.installation_override o
+                        WHERE o.installation_id = i.id AND o.setting = 'revoked') AS is_overridden
                 FROM gateway.installation i JOIN gateway.agent a ON a.id = i.agent_id
                 JOIN gateway.workspace w ON w.id = i.workspace_id
                 """
@@ -55,16 +73,26 @@ struct AdministrationModelTests {
                 try Deviation.unless(
                     try row.value("status") == (by == nil ? "active" : "revoked"), "a status of its own")
                 state.installations[try row.value("app_id")] = Installation(
-                    origin: try row.value("origin"), revokedBy: by, agent: try row.value("agent"))
+                    origin: try row.value("origin"), revokedBy: by, agent: try row.value("agent"),
+                    isInFile: try row.value("is_in_file"), isOverridden: try row.value("is_overridden"))
             }
             let agents = """
-                SELECT w.name || '/' || a.name AS name, a.origin, a.archived_by, a.archived_at IS NOT NULL AS is_archived
+                SELECT w.name || '/' || a.name AS name, a.origin, a.archived_by, a.archived_at IS NOT NULL AS is_archived,
+                    a.is_in_file, a.runtime_id, a.configured_runtime_id,
+                    EXISTS (SELECT FROM gateway.agent_override o
+                        WHERE o.agent_id = a.id AND o.setting = 'archived') AS is_overridden,
+                    EXISTS (SELECT FROM gateway.agent_override o
+                        WHERE o.agent_id = a.id AND o.setting = 'runtime') AS is_runtime_overridden
                 FROM gateway.agent a JOIN gateway.workspace w ON w.id = a.workspace_id
                 """
             for row in try await query("agents", agents) {
                 let by: String? = try row.optional("archived_by")
                 try Deviation.unless(try row.value("is_archived") == (by != nil), "archived by nobody")
-                state.agents[try row.value("name")] = Agent(origin: try row.value("origin"), archivedBy: by)
+                state.agents[try row.value("name")] = Agent(
+                    origin: try row.value("origin"), archivedBy: by, isInFile: try row.value("is_in_file"),
+                    isOverridden: try row.value("is_overridden"), runtime: try row.optional("runtime_id"),
+                    configured: try row.optional("configured_runtime_id"),
+                    isRuntimeOverridden: try row.value("is_runtime_overridden"))
             }
             return state
         }
@@ -89,7 +117,7 @@ struct AdministrationModelTests {
             try await unlessRefused {
                 try await repository.applyConfiguration(
                     agents: file.agents.map {
-                        AgentSettings(workspace: parts($0).workspace, name: parts($0).name, runtime: "default")
+                        AgentSettings(workspace: parts($0.key).workspace, name: parts($0.key).name, runtime: $0.value)
                     },
                     installations: file.installations.sorted { $0.key < $1.key }.map { settings($0.key, $0.value) })
             }
@@ -101,9 +129,13 @@ struct AdministrationModelTests {
             } != nil
         }
 
-        func archive(_ agent: String, _ isArchived: Bool) async throws {
-            _ = try await repository.archiveAgent(
-                parts(agent).name, in: parts(agent).workspace, isArchived: isArchived)
+        func say(_ setting: AgentSetting, of agent: String) async throws {
+            _ = try await repository.override(
+                setting, ofAgent: parts(agent).name, in: parts(agent).workspace, by: "ada@vm")
+        }
+
+        func reset(_ agent: String) async throws {
+            _ = try await repository.resetAgent(parts(agent).name, in: parts(agent).workspace)
         }
 
         private func unlessRefused<T>(_ body: () async throws -> T) async throws -> T? {
@@ -115,7 +147,9 @@ struct AdministrationModelTests {
         }
     }
 
-    @Test("what the file made follows the file, what a command made or ended does not; nothing is ever deleted")
+    @Test(
+        "what the file made follows the file, unless a command says otherwise, until that is taken back; what a command made does not; nothing is ever deleted"
+    )
     func origins() async throws {
         let pool = Pool(url: try await TestPostgres.makeDatabase(), size: 1)
         let key = try SealingKey(String(repeating: "0b", count: 32))
@@ -129,15 +163,18 @@ struct AdministrationModelTests {
         await pool.close()
     }
 
+    private static let runtimes: [String?] = ["default", "other", nil]
+
     private func step(_ world: World, _ random: inout SeededGenerator) async throws {
         let before = try await world.state()
         let (app, agent) = (random.pick(world.apps), random.pick(world.agents))
         var expected = before
-        switch Int.random(in: 0..<8, using: &random) {
+        switch Int.random(in: 0..<11, using: &random) {
         case 0...2:
             let apps = world.apps.filter { _ in Bool.random(using: &random) }
+            let agents = world.agents.filter { _ in Bool.random(using: &random) }
             let file = File(
-                agents: world.agents.filter { _ in Bool.random(using: &random) },
+                agents: Dictionary(uniqueKeysWithValues: agents.map { ($0, random.pick(Self.runtimes)) }),
                 installations: Dictionary(uniqueKeysWithValues: apps.map { ($0, random.pick(world.agents)) }))
             return try await apply(file, world, before)
         case 3:
@@ -146,19 +183,54 @@ struct AdministrationModelTests {
             let isAdded = try await world.add(app, to: agent)
             try Deviation.unless(isAdded != isElsewhere, "\(app) for \(agent): \(isAdded), \(known as Any)")
             if isAdded {
-                expected.installations[app] = Installation(origin: "command", revokedBy: nil, agent: agent)
-                if expected.agents[agent] == nil { expected.agents[agent] = Agent(origin: "command") }
+                expected.installations[app] = Installation(
+                    origin: "command", revokedBy: nil, agent: agent, isInFile: known?.isInFile ?? false)
+                if expected.agents[agent] == nil {
+                    expected.agents[agent] = Agent(origin: "command", runtime: "default", configured: "default")
+                }
             }
         case 4:
-            _ = try await world.repository.revokeInstallation(app)
-            if expected.installations[app]?.revokedBy == nil { expected.installations[app]?.revokedBy = "command" }
+            _ = try await world.repository.revokeInstallation(app, by: "ada@vm")
+            if expected.installations[app]?.revokedBy == nil {
+                expected.installations[app]?.revokedBy = "command"
+                expected.installations[app]?.isOverridden = true
+            }
         case 5:
-            _ = try await world.repository.restoreInstallation(app)
-            expected.installations[app]?.revokedBy = nil
+            _ = try await world.repository.restoreInstallation(app, by: "ada@vm")
+            if let known = expected.installations[app], known.revokedBy != nil {
+                expected.installations[app]?.revokedBy = nil
+                expected.installations[app]?.isOverridden = !known.isInFile && !known.isOfCommands
+            }
+        case 6:
+            _ = try await world.repository.resetInstallation(app)
+            if let known = expected.installations[app] {
+                let isDropped = !known.isOfCommands && !known.isInFile
+                expected.installations[app]?.isOverridden = false
+                expected.installations[app]?.revokedBy =
+                    isDropped ? "config" : known.revokedBy == "command" ? nil : known.revokedBy
+            }
+        case 7:
+            let runtime = random.pick(Self.runtimes)
+            try await world.say(.runtime(runtime), of: agent)
+            expected.agents[agent]?.runtime = runtime
+            expected.agents[agent]?.isRuntimeOverridden = true
+        case 8:
+            try await world.reset(agent)
+            if let known = expected.agents[agent] {
+                let isInUse = before.installations.values.contains { $0.agent == agent && $0.revokedBy == nil }
+                expected.agents[agent]?.runtime = known.configured
+                expected.agents[agent]?.isRuntimeOverridden = false
+                expected.agents[agent]?.isOverridden = false
+                expected.agents[agent]?.archivedBy =
+                    !known.isOfCommands && !known.isInFile && !isInUse ? "config" : nil
+            }
         default:
             let isArchived = Bool.random(using: &random)
-            try await world.archive(agent, isArchived)
-            expected.agents[agent]?.archivedBy = isArchived ? "command" : nil
+            try await world.say(.isArchived(isArchived), of: agent)
+            if let known = expected.agents[agent] {
+                expected.agents[agent]?.archivedBy = isArchived ? "command" : nil
+                expected.agents[agent]?.isOverridden = isArchived || (!known.isInFile && !known.isOfCommands)
+            }
         }
         let after = try await world.state()
         try Deviation.unless(after == expected, "\(before)\nbecame \(after)\ninstead of \(expected)")
@@ -184,24 +256,39 @@ struct AdministrationModelTests {
     private static func applied(_ file: File, to before: State) -> State {
         var state = before
         for agent in file.named {
-            let known = before.agents[agent]
-            state.agents[agent] = Agent(
-                origin: file.agents.contains(agent) ? "config" : known?.origin ?? "config",
-                archivedBy: known?.archivedBy == "command" ? "command" : nil)
+            var known = before.agents[agent] ?? Agent(origin: "config", runtime: "default", configured: "default")
+            if let runtime = file.agents[agent] {
+                known.origin = "config"
+                known.configured = runtime
+                if !known.isRuntimeOverridden { known.runtime = runtime }
+            }
+            if known.archivedBy == "config" {
+                known.archivedBy = nil
+                // Restored by the file, it is the file's.
+                known.origin = "config"
+            }
+            state.agents[agent] = known
         }
+        for (agent, _) in state.agents { state.agents[agent]?.isInFile = file.named.contains(agent) }
         for (app, agent) in file.installations {
+            let known = before.installations[app]
             state.installations[app] = Installation(
-                origin: "config", revokedBy: before.installations[app]?.revokedBy == "command" ? "command" : nil,
-                agent: agent)
+                origin: "config", revokedBy: known?.revokedBy == "command" ? "command" : nil, agent: agent,
+                isOverridden: known?.isOverridden ?? false)
         }
-        for (app, installation) in before.installations where file.installations[app] == nil {
-            if installation.origin == "config", installation.revokedBy == nil {
+        for (app, installation) in state.installations {
+            state.installations[app]?.isInFile = file.installations[app] != nil
+            if file.installations[app] == nil, installation.origin == "config", installation.revokedBy == nil,
+                !installation.isOverridden
+            {
                 state.installations[app]?.revokedBy = "config"
             }
         }
         let inUse = Set(state.installations.values.filter { $0.revokedBy == nil }.map(\.agent))
         for (agent, row) in before.agents where !file.named.contains(agent) && !inUse.contains(agent) {
-            if row.origin == "config", row.archivedBy == nil { state.agents[agent]?.archivedBy = "config" }
+            if row.origin == "config", row.archivedBy == nil, !row.isOverridden {
+                state.agents[agent]?.archivedBy = "config"
+            }
         }
         return state
     }

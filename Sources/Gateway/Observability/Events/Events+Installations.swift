@@ -65,16 +65,27 @@ extension LogEvent {
 
     /// What the configuration file changed in the database.
     static func configurationApplied(_ change: ConfigurationChange) -> Self {
-        let staysRevoked = change.change == "stays_revoked"
+        Self(
+            change.change == "revoked" ? .warning : .info, "\(change.kind).\(change.change)",
+            [(change.kind == "agent" ? "agent" : "app_id", .text(change.name))])
+    }
+
+    /// - Returns: nil: commands say what the file says.
+    static func overridden(_ thing: OverriddenThing) -> Self? {
+        let hiding = thing.overrides.filter(\.hides)
+        guard let newest = hiding.min(by: { $0.age < $1.age }) else { return nil }
+        let isAgent = thing.kind == "agent"
         return Self(
-            staysRevoked || change.change == "revoked" ? .warning : .info, "\(change.kind).\(change.change)",
+            .info, "\(thing.kind).overridden",
             [
-                (change.kind == "agent" ? "agent" : "app_id", .text(change.name)),
+                (isAgent ? "agent" : "app_id", .text(thing.name)),
+                ("settings", .text(hiding.map(\.setting).joined(separator: " "))),
+                ("by", .text(newest.user ?? "unknown")), ("since", .text(newest.since)),
                 (
                     "hint",
-                    staysRevoked
-                        ? .text("a command revoked it: lark-gateway installation restore, or take it out of the file")
-                        : nil
+                    .text(
+                        "a command's word counts before the file's, until "
+                            + "lark-gateway \(isAgent ? "agent" : "installation") reset \(thing.name)")
                 ),
             ])
     }

@@ -23,6 +23,11 @@ CREATE TABLE gateway.agent (
     origin text NOT NULL DEFAULT 'config' CONSTRAINT agent_origin CHECK (origin IN ('config', 'command')),
     archived_by text CONSTRAINT agent_archived_by CHECK (archived_by IN ('config', 'command')),
     may_mention_all boolean NOT NULL DEFAULT false, -- what it says may mention everybody in a chat
+    -- What the configuration file said last, or what the agent was made with: counts where no command has said
+    -- otherwise (see agent_override).
+    configured_runtime_id text,
+    configured_may_mention_all boolean NOT NULL DEFAULT false,
+    is_in_file boolean NOT NULL DEFAULT false,      -- the file named it when it was applied last
     CONSTRAINT agent_name_unique UNIQUE (workspace_id, name),
     CONSTRAINT agent_runtime_named CHECK (runtime_id <> '')
 );
@@ -48,9 +53,10 @@ CREATE TABLE gateway.installation (
     revision bigint NOT NULL DEFAULT 0,             -- grows with each change that the connection depends on
     wanted_by text,                                 -- a replica with less than its share, which asks the holder for it
     free_since timestamptz NOT NULL DEFAULT now(),  -- when the last holder released it
-    -- What the holder reports about its connection, for `status`.
+    -- What the holder reports about its connection, for `status`; locked is also what a replica reports that can't take
+    -- the installation for want of the key.
     connection_state text CONSTRAINT installation_connection_state
-        CHECK (connection_state IN ('connecting', 'connected', 'backing_off', 'refused', 'draining')),
+        CHECK (connection_state IN ('connecting', 'connected', 'backing_off', 'refused', 'draining', 'locked')),
     connection_reason text,
     connection_since timestamptz,
     connection_retry_at timestamptz,
@@ -58,10 +64,30 @@ CREATE TABLE gateway.installation (
     origin text NOT NULL DEFAULT 'config' CONSTRAINT installation_origin CHECK (origin IN ('config', 'command')),
     revoked_by text CONSTRAINT installation_revoked_by CHECK (revoked_by IN ('config', 'command')),
     -- Whether the context of a group holds the words of people who are not let in; NULL: where access is open.
-    tells_of_strangers boolean
+    tells_of_strangers boolean,
+    is_in_file boolean NOT NULL DEFAULT false,      -- the configuration file named it when it was applied last
+    lease_renewed_at timestamptz                    -- when the holder was last heard of; NULL: before this was noted
 );
 -- A replica renews all its leases in one statement.
 CREATE INDEX installation_by_holder ON gateway.installation (lease_holder);
+
+-- What a command says of an agent or an installation. It counts, whatever the configuration file says, until a command
+-- takes it back (reset_agent, reset_installation); the value itself stands in the agent's or installation's row.
+CREATE TABLE gateway.agent_override (
+    agent_id bigint NOT NULL REFERENCES gateway.agent (id) ON DELETE CASCADE,
+    setting text NOT NULL CONSTRAINT agent_override_setting
+        CHECK (setting IN ('runtime', 'may_mention_all', 'archived')),
+    made_by text,                                   -- user and host, as they say; NULL: a version that did not note it
+    made_at timestamptz NOT NULL,
+    PRIMARY KEY (agent_id, setting)
+);
+CREATE TABLE gateway.installation_override (
+    installation_id bigint NOT NULL REFERENCES gateway.installation (id) ON DELETE CASCADE,
+    setting text NOT NULL CONSTRAINT installation_override_setting CHECK (setting IN ('revoked', 'app_secret')),
+    made_by text,
+    made_at timestamptz NOT NULL,
+    PRIMARY KEY (installation_id, setting)
+);
 
 -- A process of the gateway. It reports with every renewal of its leases that it is alive.
 CREATE TABLE gateway.replica (

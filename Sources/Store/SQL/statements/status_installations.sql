@@ -16,6 +16,7 @@ SELECT i.app_id, w.name AS workspace, a.name AS agent, a.runtime_id, a.archived_
     (SELECT floor(extract(epoch FROM clock_timestamp() - min(o.created_at)) * 1000)::bigint FROM gateway.outbox o
      WHERE o.installation_id = i.id AND o.sent_at IS NULL AND o.dead_at IS NULL) AS outbox_oldest_ms,
     (SELECT count(*) FROM gateway.outbox o WHERE o.installation_id = i.id AND o.dead_at IS NOT NULL) AS outbox_dead,
+    gateway.installation_overrides(i.id)::text AS overrides, gateway.agent_overrides(a.id)::text AS agent_overrides,
     count(*) OVER () AS total
 FROM gateway.installation i
 JOIN gateway.workspace w ON w.id = i.workspace_id

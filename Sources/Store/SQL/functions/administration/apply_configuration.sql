@@ -6,7 +6,8 @@
 --                     strangers_in_context: include, omit, null (as access is), or left out as may_mention_all
 --
 -- What the file made before and no longer names is revoked (installations) or archived (agents), never deleted. What a
--- command made or revoked is left alone. Returns one row for each change:
+-- command made is left alone, and so is what a command says of anything (agent_override, installation_override): the
+-- file's word is noted beside it. Returns one row for each change:
 --
 --   kind           change
 --   installation   added, restored, revoked; stays_revoked when a command had revoked it
@@ -30,9 +31,13 @@ BEGIN
     FOR v_agent IN SELECT * FROM jsonb_to_recordset(p_agents) AS r (workspace text, name text, runtime text) LOOP
         v_named := v_named || gateway.apply_agent(v_agent.workspace, v_agent.name, v_agent.runtime, true);
     END LOOP;
-    UPDATE gateway.agent a SET may_mention_all = r.may_mention_all
+    UPDATE gateway.agent a SET configured_may_mention_all = r.may_mention_all,
+        may_mention_all = CASE WHEN EXISTS (
+            SELECT FROM gateway.agent_override o WHERE o.agent_id = a.id AND o.setting = 'may_mention_all')
+            THEN a.may_mention_all ELSE r.may_mention_all END
     FROM jsonb_to_recordset(p_agents) AS r (workspace text, name text, may_mention_all boolean), gateway.workspace w
-    WHERE w.name = r.workspace AND a.workspace_id = w.id AND a.name = r.name AND a.may_mention_all <> r.may_mention_all;
+    WHERE w.name = r.workspace AND a.workspace_id = w.id AND a.name = r.name
+        AND (a.may_mention_all <> r.may_mention_all OR a.configured_may_mention_all <> r.may_mention_all);
     FOR v_installation IN SELECT * FROM jsonb_to_recordset(p_installations)
         AS r (app_id text, workspace text, agent text, domain text, locale text, access text) LOOP
         SELECT * INTO v_result FROM gateway.put_installation(v_installation.app_id, v_installation.workspace,
@@ -47,14 +52,18 @@ BEGIN
     FROM jsonb_array_elements(p_installations) AS r (value)
     WHERE i.app_id = r.value ->> 'app_id' AND r.value ? 'strangers_in_context'
         AND i.tells_of_strangers IS DISTINCT FROM (r.value ->> 'strangers_in_context' = 'include');
+    UPDATE gateway.installation i SET is_in_file = NOT i.is_in_file
+    WHERE i.is_in_file <> (i.app_id IN (SELECT r ->> 'app_id' FROM jsonb_array_elements(p_installations) r));
+    -- One that a command restored stays.
     FOR v_installation IN SELECT i.app_id FROM gateway.installation i
-        WHERE i.origin = 'config' AND i.status = 'active'
-            AND i.app_id NOT IN (SELECT r ->> 'app_id' FROM jsonb_array_elements(p_installations) r)
+        WHERE i.origin = 'config' AND i.status = 'active' AND NOT i.is_in_file AND NOT EXISTS (
+            SELECT FROM gateway.installation_override o WHERE o.installation_id = i.id AND o.setting = 'revoked')
         ORDER BY i.id LOOP
         PERFORM gateway.revoke_installation(v_installation.app_id, 'config');
         RETURN QUERY SELECT 'installation', v_installation.app_id, 'revoked';
     END LOOP;
 
+    UPDATE gateway.agent a SET is_in_file = NOT a.is_in_file WHERE a.is_in_file <> (a.id = ANY (v_named));
     RETURN QUERY
     UPDATE gateway.agent a SET archived_at = NULL, archived_by = NULL, origin = 'config'
     WHERE a.id = ANY (v_named) AND a.archived_by = 'config'
@@ -62,10 +71,11 @@ BEGIN
     UPDATE gateway.agent a SET origin = 'config'
     FROM jsonb_to_recordset(p_agents) AS r (workspace text, name text), gateway.workspace w
     WHERE w.name = r.workspace AND a.workspace_id = w.id AND a.name = r.name AND a.origin <> 'config';
-    -- An agent that a command's installation needs stays.
+    -- An agent that a command's installation needs stays, and so does one that a command restored.
     RETURN QUERY
     UPDATE gateway.agent a SET archived_at = clock_timestamp(), archived_by = 'config'
-    WHERE a.origin = 'config' AND a.archived_at IS NULL AND a.id <> ALL (v_named)
+    WHERE a.origin = 'config' AND a.archived_at IS NULL AND NOT a.is_in_file
+        AND NOT EXISTS (SELECT FROM gateway.agent_override o WHERE o.agent_id = a.id AND o.setting = 'archived')
         AND NOT EXISTS (SELECT FROM gateway.installation i WHERE i.agent_id = a.id AND i.status = 'active')
     RETURNING 'agent', a.name, 'archived';
 END $$;

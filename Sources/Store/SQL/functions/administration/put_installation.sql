@@ -3,6 +3,8 @@
 --   p_origin   who asks: config (the file) or command. The file restores what the file revoked; a command restores any
 --
 -- A sealed secret is for one domain: with another domain it is taken away, and the caller gives it again (put_secret).
+-- The file brings the secret itself, unless a command has given one since (installation_override), which stays, and
+-- opens for the domain alone that it was given for. A command's words of before go: this one says all of it.
 -- Returns the installation's id, its status, and the status that it had before (was; new for an app that had none).
 -- Raises GW002 when the app is active in another workspace, or, for a command, with another agent; the message says
 -- which. Locks: the app's row (FOR NO KEY UPDATE). Called by apply_configuration and by the command `installation add`.
@@ -18,6 +20,7 @@ DECLARE
     v_is_archived boolean;
     v_workspace_name text;
     v_id bigint;
+    v_keeps_secret boolean;
     v_is_new_agent boolean := NOT EXISTS (
         SELECT FROM gateway.agent a JOIN gateway.workspace w ON w.id = a.workspace_id
         WHERE w.name = p_workspace AND a.name = p_agent);
@@ -41,15 +44,19 @@ BEGIN
         UPDATE gateway.agent a SET origin = p_origin FROM gateway.workspace w
         WHERE w.id = a.workspace_id AND w.name = p_workspace AND a.name = p_agent;
     END IF;
+    IF p_origin = 'command' THEN
+        DELETE FROM gateway.installation_override o WHERE o.installation_id = v_id;
+    END IF;
+    v_keeps_secret := CASE WHEN p_origin = 'command' THEN v_known.domain = p_domain ELSE EXISTS (
+        SELECT FROM gateway.installation_override o WHERE o.installation_id = v_id AND o.setting = 'app_secret') END;
     RETURN QUERY
     UPDATE gateway.installation i
     SET origin = p_origin,
         -- The file takes back what the file revoked, a command takes back anything.
         status = CASE WHEN p_origin = 'command' OR i.revoked_by = 'config' THEN 'active' ELSE i.status END,
         revoked_by = CASE WHEN p_origin = 'command' OR i.revoked_by = 'config' THEN NULL ELSE i.revoked_by END,
-        -- The file brings the secret itself.
-        sealed_secret = CASE WHEN p_origin = 'command' AND v_known.domain = p_domain THEN i.sealed_secret END,
-        sealed_key_id = CASE WHEN p_origin = 'command' AND v_known.domain = p_domain THEN i.sealed_key_id END
+        sealed_secret = CASE WHEN v_keeps_secret THEN i.sealed_secret END,
+        sealed_key_id = CASE WHEN v_keeps_secret THEN i.sealed_key_id END
     WHERE i.id = v_id
     RETURNING i.id, i.status, CASE WHEN v_known.id IS NULL THEN 'new' ELSE v_known.status END;
 END $$;

@@ -1,8 +1,8 @@
 -- Acquires free installations whose credentials the holder has (it knows the app's secret, or a key that the secret is
--- sealed with): up to its fair share, plus any left free for longer than p_grace, plus its own leases that it does not
--- use. Free means: no holder, an expired lease, or a holder known to be dead; unless another live replica has requested
--- it, for p_grace at most. A replica that has less than its share then asks those that have more to hand over. Returns
--- the acquired leases.
+-- sealed with; a sealed secret counts, whatever the file says): up to its fair share, plus any left free for longer
+-- than p_grace, plus its own leases that it does not use. Free means: no holder, an expired lease, or a holder known to
+-- be dead; unless another live replica has requested it, for p_grace at most. A replica that has less than its share
+-- then asks those that have more to hand over. Returns the acquired leases.
 --
 --   p_dead_holders         holders known to be dead
 --   p_app_ids, p_key_ids   apps and sealing keys whose secrets the replica can use
@@ -51,7 +51,8 @@ BEGIN
                  WHEN i.lease_expires_at < v_now THEN i.lease_expires_at ELSE v_now END AS since
         FROM gateway.installation i
         LEFT JOIN gateway.replica r ON r.holder = i.wanted_by AND r.expires_at > v_now
-        WHERE (i.app_id = ANY (p_app_ids) OR i.sealed_key_id = ANY (p_key_ids)) AND i.status = 'active'
+        WHERE i.status = 'active'
+            AND (i.app_id = ANY (p_app_ids) AND i.sealed_secret IS NULL OR i.sealed_key_id = ANY (p_key_ids))
             AND i.id <> ALL (p_used)
             AND (i.lease_holder IS NULL OR i.lease_holder = p_holder OR i.lease_expires_at < v_now
                 OR i.lease_holder = ANY (p_dead_holders))
@@ -99,7 +100,7 @@ BEGIN
             JOIN gateway.installation i ON i.lease_holder = l.lease_holder
             LEFT JOIN gateway.replica r ON r.holder = i.wanted_by AND r.expires_at > v_now
             WHERE l.excess > 0 AND i.status = 'active' AND r.holder IS NULL
-                AND (i.app_id = ANY (p_app_ids) OR i.sealed_key_id = ANY (p_key_ids))
+                AND (i.app_id = ANY (p_app_ids) AND i.sealed_secret IS NULL OR i.sealed_key_id = ANY (p_key_ids))
         ), chosen AS (
             SELECT i.id FROM gateway.installation i
             JOIN (SELECT o.id FROM offered o WHERE o.n <= o.excess ORDER BY o.n, o.id
