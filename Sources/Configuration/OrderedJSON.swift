@@ -6,6 +6,8 @@ package indirect enum OrderedJSON: Sendable {
     case null
     case boolean(Bool)
     case integer(Int)
+    /// In seconds, to the millisecond.
+    case duration(Duration)
     case string(String)
     case array([OrderedJSON])
     case object([(key: String, value: OrderedJSON)])
@@ -19,6 +21,7 @@ package indirect enum OrderedJSON: Sendable {
         case .null: "null"
         case .boolean(let value): "\(value)"
         case .integer(let value): "\(value)"
+        case .duration(let value): Self.seconds(value)
         case .string(let value): Self.quote(value)
         case .array(let elements): "[" + elements.map(\.line).joined(separator: ", ") + "]"
         case .object(let members):
@@ -31,13 +34,13 @@ package indirect enum OrderedJSON: Sendable {
         switch self {
         case .string(let text): [text]
         case .array(let elements): elements.flatMap(\.strings)
-        case .null, .boolean, .integer, .object: []
+        case .null, .boolean, .integer, .duration, .object: []
         }
     }
 
     private var isScalar: Bool {
         switch self {
-        case .null, .boolean, .integer, .string: true
+        case .null, .boolean, .integer, .duration, .string: true
         case .array, .object: false
         }
     }
@@ -45,7 +48,7 @@ package indirect enum OrderedJSON: Sendable {
     private func text(indent: String) -> String {
         let inner = indent + "  "
         switch self {
-        case .null, .boolean, .integer, .string: return line
+        case .null, .boolean, .integer, .duration, .string: return line
         case .array(let elements):
             guard !elements.allSatisfy(\.isScalar) else { return line }
             let lines = elements.map { inner + $0.text(indent: inner) }
@@ -55,6 +58,14 @@ package indirect enum OrderedJSON: Sendable {
             let lines = members.map { "\(inner)\(Self.quote($0.key)): \($0.value.text(indent: inner))" }
             return "{\n" + lines.joined(separator: ",\n") + "\n\(indent)}"
         }
+    }
+
+    private static func seconds(_ duration: Duration) -> String {
+        let (seconds, attoseconds) = duration.components
+        let thousandths = attoseconds / 1_000_000_000_000_000
+        let sign = seconds < 0 || thousandths < 0 ? "-" : ""
+        let digits = String(thousandths.magnitude)
+        return "\(sign)\(seconds.magnitude).\(String(repeating: "0", count: 3 - digits.count))\(digits)"
     }
 
     /// No hidden character of it reaches a terminal: JSON escapes those below U+0020, the others are escaped here.
@@ -79,4 +90,10 @@ extension OrderedJSON: ExpressibleByStringLiteral, ExpressibleByDictionaryLitera
     }
 
     package init(arrayLiteral elements: OrderedJSON...) { self = .array(elements) }
+}
+
+/// What is not there is null.
+extension OrderedJSON {
+    package init(_ text: String?) { self = text.map { .string($0) } ?? .null }
+    package init(_ duration: Duration?) { self = duration.map { .duration($0) } ?? .null }
 }

@@ -5,12 +5,14 @@ package enum ConnectionState: Sendable, Equatable {
     case backingOff(reason: String, retryAt: ContinuousClock.Instant)
     /// The platform refuses it until a person has changed something; looked at again from time to time.
     case refused(reason: String, retryAt: ContinuousClock.Instant)
+    /// Its secret can't be had, until a person gives a key or a secret.
+    case locked(reason: String)
     /// Receives nothing any more, and is about to end.
     case draining
 
     /// As in `gateway.installation.connection_state`, and in the metric's label.
     package enum Name: String, CaseIterable, Sendable {
-        case connecting, connected, draining, refused
+        case connecting, connected, draining, locked, refused
         case backingOff = "backing_off"
     }
 
@@ -20,6 +22,7 @@ package enum ConnectionState: Sendable, Equatable {
         case .connected: .connected
         case .backingOff: .backingOff
         case .refused: .refused
+        case .locked: .locked
         case .draining: .draining
         }
     }
@@ -28,7 +31,7 @@ package enum ConnectionState: Sendable, Equatable {
 
     package var reason: String? {
         switch self {
-        case .backingOff(let reason, _), .refused(let reason, _): reason
+        case .backingOff(let reason, _), .refused(let reason, _), .locked(let reason): reason
         case .connecting, .connected, .draining: nil
         }
     }
@@ -36,7 +39,7 @@ package enum ConnectionState: Sendable, Equatable {
     package var retryAt: ContinuousClock.Instant? {
         switch self {
         case .backingOff(_, let instant), .refused(_, let instant): instant
-        case .connecting, .connected, .draining: nil
+        case .connecting, .connected, .locked, .draining: nil
         }
     }
 }

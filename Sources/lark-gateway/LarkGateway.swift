@@ -16,7 +16,8 @@ struct LarkGateway {
           config print                   the configuration in effect, with defaults and without secrets
           config schema|keys             the JSON Schema of the file; its keys as a table
           migrate                        bring the schema up to date (run does it too)
-          status                         installations, windows, queue and outbox, from the database
+          status [--json]                installations, windows, queue and outbox, from the database; 1 where something
+                                         needs a person
           installation list|add|set-secret|revoke|restore|reset|reseal
                                          bots; a running gateway hears of it at once
           agent list|set-runtime|set-offline|set-mention-all|archive|restore|reset

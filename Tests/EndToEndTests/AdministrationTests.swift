@@ -274,8 +274,17 @@ struct AdministrationTests {
             return command.output.split(separator: "\n").map(String.init)
         }
         let status = try await output("status")
-        #expect(status.count == 3 && status[2].contains("[2J\u{FFFD}ti"), "\(status)")
+        #expect(status.count == 4 && status[2].contains("[2J\u{FFFD}ti"), "\(status)")
+        #expect(status[3].hasPrefix("needs a person: cli_test: 1 given up within a day"), "\(status)")
         #expect(try await output("outbox", "list").count == 2)
+        // In JSON they are escaped.
+        for words in [["status"], ["outbox", "list"]] {
+            let command = try Daemon(words + ["--json", "--config", try Daemon.file(configuration)])
+            _ = await command.ended()
+            #expect(!command.output.unicodeScalars.contains { $0 != "\n" && HiddenCharacters.contains($0) })
+            #expect(
+                JSONValue(parsing: command.output) != nil && command.output.contains("\\u202e"), "\(command.output)")
+        }
         let issues = try await output("issue", "list")
         #expect(issues.count == 2 && issues[1].contains("It broke \u{FFFD}niaga"), "\(issues)")
         #expect(try await output(hostile).count == 1)

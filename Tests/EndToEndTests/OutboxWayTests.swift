@@ -24,7 +24,7 @@ struct OutboxWayTests {
         let listed = try await command(stage, "outbox", "list")
         #expect(listed.contains(/cli_test +reply +oc_1 +\d+s +1 +dead +.*230002 the bot is not in the chat/))
         #expect(!listed.contains("a secret text"))
-        let status = try await command(stage, "status")
+        let status = try await command(stage, "status", status: 1)
         #expect(status.contains(/OUTBOX +OLDEST +DEAD/))
         #expect(status.contains(/cli_test .* 0 +- +1\s/))
         let isMeasured = try await eventually {

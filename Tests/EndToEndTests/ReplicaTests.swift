@@ -183,10 +183,12 @@ struct ReplicaTests {
         #expect(isRefused)
         #expect(try await daemon.logged("installation.refused").map { $0["app_id"].string } == ["cli_0"])
         let status = try Daemon(["status", "--config", try Daemon.file(fleet.configuration)])
-        #expect(await status.ended() == 0)
+        #expect(await status.ended() == 1)
+        #expect(status.output.contains(/needs a person: cli_0: refused for \d+s.*authentication failed/))
         #expect(status.output.contains(/cli_0 +acme\/support +default +refused/))
         #expect(
-            status.output.contains(/cli_0 is owned by .*, refused for \d+s, again in \d+s: .*authentication failed/))
+            status.output.contains(
+                /cli_0 is owned by .*, refused for \d+s, again in \d+s, last seen \d+s ago: .*authentication failed/))
         #expect(status.output.contains(/cli_1 +acme\/support +default +connected/))
         let port = daemon.events("metrics.listening").first?["port"].integer ?? 0
         let url = try #require(URL(string: "http://127.0.0.1:\(port)/metrics"))

@@ -35,7 +35,7 @@ extension Hub {
             await bindToDomains(acquired)
         }
         receive(.scanned(configured: search.appIDs))
-        let locked = try await parts.repository.lockedSecrets(keyIDs: search.keyIDs)
+        let locked = try await parts.repository.noteLockedSecrets(keyIDs: search.keyIDs)
         receive(.secretsLocked(Dictionary(locked.map { ($0.appID, $0.keyID) }, uniquingKeysWith: { $1 })))
     }
 

@@ -152,7 +152,7 @@ actor Hub {
         } catch {
             let hint = (error as? CredentialsLocked)?.hint
             parts.logger.log(.secretLocked(appID: row.appID, reason: "\(error)", hint: hint))
-            board.set(.refused(reason: "\(error)", retryAt: .now), of: row.lease)
+            board.set(.locked(reason: "\(error)"), of: row.lease)
             receive(.secretMissing(connection))
         }
     }

@@ -17,7 +17,9 @@ package struct ReplicaIdentity: Sendable, Equatable {
 
     /// Whether the holder of that name ran here, in a process that is gone. Of a process that can't be looked at
     /// nothing is said.
-    func knowsDead(_ name: String, look: (pid_t) -> ProcessSight = ProcessSight.look) -> Bool {
+    package func knowsDead(_ name: String) -> Bool { knowsDead(name, look: ProcessSight.look) }
+
+    func knowsDead(_ name: String, look: (pid_t) -> ProcessSight) -> Bool {
         guard name != self.name, let slash = name.lastIndex(of: "/"), name[..<slash] == place else { return false }
         let process = name[name.index(after: slash)...].split(separator: ".")
         guard process.count == 2, let pid = Int32(process[0]) else { return false }

@@ -11,6 +11,12 @@ package struct Listed<Element: Sendable>: Sendable {
         total = try found.first?.value("total") ?? 0
     }
 
+    /// - Parameter all: nothing was left out.
+    package init(all: [Element]) {
+        rows = all
+        total = all.count
+    }
+
     /// How many there are beside the rows.
     package var rest: Int { max(0, total - rows.count) }
 }

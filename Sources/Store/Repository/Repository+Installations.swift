@@ -1,8 +1,15 @@
 import AsyncRuntime
 import Postgres
 
-/// One line of `status`.
+/// One line of `status`, and of `installation list`.
 package struct InstallationStatus: Sendable {
+    /// What a bot does, and whether anybody has it; as status_installations.sql says.
+    package enum State: String, Sendable {
+        case revoked, connecting, connected, refused, draining, locked, free
+        case backingOff = "backing_off"
+        case ownerGone = "owner_gone"
+    }
+
     package let appID: String
     package let workspace: String
     package let agent: String
@@ -10,14 +17,19 @@ package struct InstallationStatus: Sendable {
     package let isArchived: Bool
     package let status: String
     package let access: String
+    package let state: State
+    /// Why it backs off, is refused or locked.
+    package let reason: String?
+    /// Since when it is so, RFC 3339; nil: not known.
+    package let since: String?
+    package let age: Duration?
+    package let retryIn: Duration?
     package let holder: String?
-    package let isHeld: Bool
-    /// What the holder says about the connection; nil where nobody holds it.
-    package let connection: String?
-    package let connectionReason: String?
-    /// How long it has been so.
-    package let connectionAge: Duration?
-    package let connectionRetryIn: Duration?
+    /// The process is known to be gone.
+    package let isHolderDead: Bool
+    /// When the holder, or the last one, was heard of; RFC 3339.
+    package let lastSeen: String?
+    package let lastSeenAge: Duration?
     /// `config` or `command`.
     package let origin: String
     package let sealedKeyID: String?
@@ -28,31 +40,61 @@ package struct InstallationStatus: Sendable {
     /// How long the oldest of them has waited.
     package let outboxOldest: Duration?
     package let outboxDead: Int
+    /// Of these, those of the last day.
+    package let outboxDied: Int
     /// Of the bot itself.
     package let overrides: [Override]
     package let agentOverrides: [Override]
+    /// Of all installations, how many need a person.
+    package let needing: Int
+}
+
+/// Tasks of one runtime that wait.
+package struct WaitingRuntime: Sendable {
+    package let name: String
+    package let queued: Int
+    package let oldest: Duration
+    package let claimed: Int
 }
 
 extension Repository {
     /// By app id, revoked ones too.
-    package func installationStatuses(limit: Int) async throws -> Listed<InstallationStatus> {
-        try Listed(await run(SQL.statusInstallations, [.int(Int64(limit))])) { row in
-            InstallationStatus(
+    /// - Parameter deadHolders: replicas that are known to be gone.
+    /// - Parameter needingFirst: those that need a person stand before the others.
+    package func installationStatuses(
+        limit: Int, deadHolders: [String] = [], needingFirst: Bool = false
+    ) async throws -> Listed<InstallationStatus> {
+        let values: [PostgresValue] = [.int(Int64(limit)), .textArray(deadHolders), .bool(needingFirst)]
+        return try Listed(await run(SQL.statusInstallations, values)) { row in
+            func duration(_ column: String) throws -> Duration? {
+                try row.optional(column).map { (ms: Int64) in .milliseconds(ms) }
+            }
+            let state: String = try row.value("state")
+            return InstallationStatus(
                 appID: try row.value("app_id"), workspace: try row.value("workspace"), agent: try row.value("agent"),
                 runtime: try row.optional("runtime_id"), isArchived: try row.value("archived"),
                 status: try row.value("status"), access: try row.value("access"),
-                holder: try row.optional("lease_holder"), isHeld: try row.value("is_held"),
-                connection: try row.optional("connection_state"),
-                connectionReason: try row.optional("connection_reason"),
-                connectionAge: try row.optional("connection_age_ms").map { (ms: Int64) in .milliseconds(ms) },
-                connectionRetryIn: try row.optional("connection_retry_in_ms").map { (ms: Int64) in .milliseconds(ms) },
-                origin: try row.value("origin"), sealedKeyID: try row.optional("sealed_key_id"),
-                openWindows: try row.value("open_windows"), queuedTasks: try row.value("queued_tasks"),
-                claimedTasks: try row.value("claimed_tasks"), outboxWaiting: try row.value("outbox_waiting"),
-                outboxOldest: try row.optional("outbox_oldest_ms").map { (ms: Int64) in .milliseconds(ms) },
-                outboxDead: try row.value("outbox_dead"),
+                // A newer version may know others.
+                state: InstallationStatus.State(rawValue: state) ?? .connecting, reason: try row.optional("reason"),
+                since: try row.optional("since"), age: try duration("state_age_ms"),
+                retryIn: try duration("retry_in_ms"), holder: try row.optional("lease_holder"),
+                isHolderDead: try row.optional("is_holder_dead") ?? false, lastSeen: try row.optional("last_seen"),
+                lastSeenAge: try duration("last_seen_ms"), origin: try row.value("origin"),
+                sealedKeyID: try row.optional("sealed_key_id"), openWindows: try row.value("open_windows"),
+                queuedTasks: try row.value("queued_tasks"), claimedTasks: try row.value("claimed_tasks"),
+                outboxWaiting: try row.value("outbox_waiting"), outboxOldest: try duration("outbox_oldest_ms"),
+                outboxDead: try row.value("outbox_dead"), outboxDied: try row.value("outbox_died"),
                 overrides: try Override.all(in: row.value("overrides")),
-                agentOverrides: try Override.all(in: row.value("agent_overrides")))
+                agentOverrides: try Override.all(in: row.value("agent_overrides")), needing: try row.value("needing"))
+        }
+    }
+
+    /// Those whose tasks have waited for longest first.
+    package func waitingRuntimes(limit: Int) async throws -> Listed<WaitingRuntime> {
+        try Listed(await run(SQL.listWaitingRuntimes, [.int(Int64(limit))])) { row in
+            WaitingRuntime(
+                name: try row.value("runtime_id"), queued: try row.value("queued"),
+                oldest: .milliseconds(try row.value("oldest_ms", as: Int64.self)), claimed: try row.value("claimed"))
         }
     }
 

@@ -9,6 +9,8 @@ package struct IssueRow: Sendable, Equatable {
     package let description: String
     /// A member's name; of one who is none any more, the open_id.
     package let createdBy: String
+    /// RFC 3339.
+    package let createdAt: String
     package let age: Duration
 }
 
@@ -21,7 +23,7 @@ extension Repository {
             IssueRow(
                 key: try row.value("key"), workspace: try row.value("workspace"), title: try row.value("title"),
                 description: try row.value("description"), createdBy: try row.value("created_by"),
-                age: .milliseconds(try row.value("age_ms", as: Int64.self)))
+                createdAt: try row.value("created_at"), age: .milliseconds(try row.value("age_ms", as: Int64.self)))
         }
     }
 }

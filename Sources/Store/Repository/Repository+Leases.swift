@@ -48,9 +48,10 @@ extension Repository {
         try await run(SQL.loadInstallations, [.intArray(ids.map(\.rawValue))]).map(Self.installationRow)
     }
 
+    /// Notes in the rows that nobody holds that the secret is locked, for `status`.
     /// - Returns: active installations that nobody with these keys can connect, and the key of each.
-    package func lockedSecrets(keyIDs: [String]) async throws -> [(appID: String, keyID: String)] {
-        try await run(SQL.listLockedSecrets, [.textArray(keyIDs)]).map {
+    package func noteLockedSecrets(keyIDs: [String]) async throws -> [(appID: String, keyID: String)] {
+        try await run(SQL.noteLockedSecrets, [.textArray(keyIDs)]).map {
             (try $0.value("app_id"), try $0.value("sealed_key_id"))
         }
     }

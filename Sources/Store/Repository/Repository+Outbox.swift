@@ -31,6 +31,8 @@ package struct OutboxEntry: Sendable {
     package let receiver: String
     package let attempts: Int
     package let isDead: Bool
+    /// RFC 3339.
+    package let createdAt: String
     package let age: Duration
     package let nextIn: Duration
     package let lastError: String?
@@ -144,7 +146,8 @@ extension Repository {
             OutboxEntry(
                 id: try row.value("id"), appID: try row.value("app_id"), kind: try row.value("kind"),
                 receiver: try row.value("receive_id"), attempts: try row.value("attempts"),
-                isDead: try row.value("is_dead"), age: .milliseconds(try row.value("age_ms", as: Int64.self)),
+                isDead: try row.value("is_dead"), createdAt: try row.value("created_at"),
+                age: .milliseconds(try row.value("age_ms", as: Int64.self)),
                 nextIn: .milliseconds(try row.value("next_in_ms", as: Int64.self)),
                 lastError: try row.optional("last_error"))
         }

@@ -61,9 +61,10 @@ enum SQL {
     static let recordConnections = call("record_connections", 6)
     static let listLeaseHolders = statement("list_lease_holders", PackageResources.list_lease_holders_sql)
     static let loadInstallations = statement("load_installations", PackageResources.load_installations_sql)
-    static let listLockedSecrets = statement("list_locked_secrets", PackageResources.list_locked_secrets_sql)
+    static let noteLockedSecrets = call("note_locked_secrets", 1, returning: ["app_id", "sealed_key_id"])
     static let saveBotIdentity = statement("save_bot_identity", PackageResources.save_bot_identity_sql)
     static let statusInstallations = statement("status_installations", PackageResources.status_installations_sql)
+    static let listWaitingRuntimes = statement("list_waiting_runtimes", PackageResources.list_waiting_runtimes_sql)
 
     // Beside a run.
     static let reportProgress = call("report_progress", 4)

@@ -69,6 +69,8 @@ extension GatewaySchema {
         definition("grant_worker_functions", PackageResources.grant_worker_functions_sql),
         definition("remove_worker_role", PackageResources.remove_worker_role_sql),
         definition("revoke_worker_functions", PackageResources.revoke_worker_functions_sql),
+        definition("rfc3339", PackageResources.rfc3339_sql),
+        definition("note_locked_secrets", PackageResources.note_locked_secrets_sql),
         definition("note_installation_override", PackageResources.note_installation_override_sql),
         definition("revoke_installation", PackageResources.revoke_installation_sql),
         definition("restore_installation", PackageResources.restore_installation_sql),

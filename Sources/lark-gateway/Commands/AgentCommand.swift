@@ -7,17 +7,21 @@ import Store
 /// until `reset`, whatever the configuration file says.
 enum AgentCommand {
     static let usage: TerminalText = """
-        agent list [--limit N] | set-runtime WORKSPACE/AGENT RUNTIME | set-offline WORKSPACE/AGENT
+        agent list [--limit N] [--json] | set-runtime WORKSPACE/AGENT RUNTIME | set-offline WORKSPACE/AGENT
                 | set-mention-all WORKSPACE/AGENT yes|no | archive WORKSPACE/AGENT | restore WORKSPACE/AGENT
                 | reset WORKSPACE/AGENT
         """
 
     static func run(_ words: [String]) async throws -> Int32 {
-        let arguments = try Arguments(words, known: ["config", "limit"])
+        let arguments = try Arguments(words, known: ["config", "limit"], flags: ["json"])
+        let format = try ListFormat(arguments)
         guard !arguments.positional.isEmpty else { throw UsageError(usage) }
         let configuration = try arguments.loadConfiguration(for: .database)
         return try await Database.withRepository(configuration) { repository in
-            if arguments.positional == ["list"] { return try await list(arguments, repository) }
+            if arguments.positional == ["list"] {
+                output.say(try await repository.agents(limit: arguments.limit()), as: format)
+                return ExitCode.done
+            }
             guard arguments.positional.count >= 2 else { throw UsageError(usage) }
             let named = arguments.positional[1].split(separator: "/", maxSplits: 1).map(String.init)
             guard named.count == 2 else { throw UsageError("\(arguments.positional[1]): expected WORKSPACE/AGENT") }
@@ -48,17 +52,20 @@ enum AgentCommand {
         }
     }
 
-    private static func list(_ arguments: Arguments, _ repository: Repository) async throws -> Int32 {
-        Terminal.say(
-            try await repository.agents(limit: arguments.limit()),
-            ["WORKSPACE/AGENT", "RUNTIME", "BOTS", "FROM", "MENTIONS ALL", "OVERRIDES"]
-        ) { row in
+    private static let output = ListOutput<AgentStatus>(
+        name: "agents", head: ["WORKSPACE/AGENT", "RUNTIME", "BOTS", "FROM", "MENTIONS ALL", "OVERRIDES"],
+        cells: { row in
             [
                 "\(row.workspace)/\(row.name)", row.isArchived ? "archived" : row.runtime ?? "offline",
-                "\(row.installations)", row.origin, row.mayMentionAll ? "yes" : "no",
-                Overrides.cell(row.overrides),
+                "\(row.installations)", row.origin, row.mayMentionAll ? "yes" : "no", Overrides.cell(row.overrides),
             ]
-        }
-        return ExitCode.done
-    }
+        },
+        object: { row in
+            [
+                "workspace": .string(row.workspace), "agent": .string(row.name), "runtime": OrderedJSON(row.runtime),
+                "archived": .boolean(row.isArchived), "may_mention_all": .boolean(row.mayMentionAll),
+                "from": .string(row.origin), "bots": .integer(row.installations),
+                "overrides": Overrides.json(row.overrides),
+            ]
+        })
 }

@@ -9,7 +9,7 @@ import Store
 /// `revoke` and `restore` say counts until `reset`, whatever the configuration file says.
 enum InstallationCommand {
     static let usage: TerminalText = """
-        installation list [--limit N] | add APP_ID --workspace W --agent A --secret SOURCE [--domain feishu|lark|URL] [--access pairing|open] [--locale en|zh]
+        installation list [--limit N] [--json] | add APP_ID --workspace W --agent A --secret SOURCE [--domain feishu|lark|URL] [--access pairing|open] [--locale en|zh]
                 | set-secret APP_ID --secret SOURCE [--domain D] | revoke APP_ID | restore APP_ID | reset APP_ID | reseal
         SOURCE is \(sources)
         """
@@ -17,13 +17,17 @@ enum InstallationCommand {
 
     static func run(_ words: [String]) async throws -> Int32 {
         let arguments = try Arguments(
-            words, known: ["config", "workspace", "agent", "secret", "domain", "access", "locale", "limit"])
+            words, known: ["config", "workspace", "agent", "secret", "domain", "access", "locale", "limit"],
+            flags: ["json"])
+        let format = try ListFormat(arguments)
         guard !arguments.positional.isEmpty else { throw UsageError(usage) }
         let seals = ["add", "set-secret", "reseal"].contains(arguments.positional.first)
         let configuration = try arguments.loadConfiguration(for: seals ? .sealing : .database)
         return try await Database.withRepository(configuration) { repository in
             switch (arguments.positional.first, arguments.positional.count) {
-            case ("list", 1): return try await list(arguments, repository)
+            case ("list", 1):
+                output.say(try await repository.installationStatuses(limit: arguments.limit()), as: format)
+                return ExitCode.done
             case ("add", 2): return try await add(arguments, configuration, repository)
             case ("set-secret", 2): return try await setSecret(arguments, configuration, repository)
             case ("revoke", 2):
@@ -50,18 +54,26 @@ enum InstallationCommand {
         return isDone ? ExitCode.done : ExitCode.failed
     }
 
-    private static func list(_ arguments: Arguments, _ repository: Repository) async throws -> Int32 {
-        Terminal.say(
-            try await repository.installationStatuses(limit: arguments.limit()),
-            ["APP", "WORKSPACE/AGENT", "STATE", "ACCESS", "FROM", "SECRET", "OVERRIDES"]
-        ) { row in
+    private static let output = ListOutput<InstallationStatus>(
+        name: "installations",
+        head: ["APP", "WORKSPACE/AGENT", "STATE", "ACCESS", "FROM", "SECRET", "OVERRIDES"],
+        cells: { row in
             [
-                row.appID, "\(row.workspace)/\(row.agent)", row.status, row.access, row.origin,
-                row.sealedKeyID.map { "sealed with \($0)" } ?? "in the file",
-                Overrides.cell(row.overrides),
+                row.appID, "\(row.workspace)/\(row.agent)", state(row), row.access, row.origin,
+                row.sealedKeyID.map { "sealed with \($0)" } ?? "in the file", Overrides.cell(row.overrides),
             ]
-        }
-        return ExitCode.done
+        },
+        object: { row in
+            [
+                "app_id": .string(row.appID), "workspace": .string(row.workspace), "agent": .string(row.agent),
+                "status": .string(row.status), "access": .string(row.access), "from": .string(row.origin),
+                "sealed_key_id": OrderedJSON(row.sealedKeyID), "secret_locked": .boolean(row.state == .locked),
+                "overrides": Overrides.json(row.overrides),
+            ]
+        })
+
+    private static func state(_ row: InstallationStatus) -> String {
+        row.state == .locked ? "\(row.status), locked" : row.status
     }
 
     private static func add(

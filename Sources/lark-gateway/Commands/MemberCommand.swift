@@ -6,13 +6,15 @@ import Store
 /// `member ...`: who may talk to the bots.
 enum MemberCommand {
     static let usage: TerminalText = """
-        member approve CODE [--name NAME [--same-person]] [--yes] | invite NAME --workspace W [--valid 24h] [--open-id ID] | list [--limit N] \
+        member approve CODE [--name NAME [--same-person]] [--yes] | invite NAME --workspace W [--valid 24h] [--open-id ID] | list [--limit N] [--json] \
         | remove NAME --workspace W
         """
 
     static func run(_ words: [String]) async throws -> Int32 {
         let arguments = try Arguments(
-            words, known: ["config", "name", "workspace", "valid", "open-id", "limit"], flags: ["yes", "same-person"])
+            words, known: ["config", "name", "workspace", "valid", "open-id", "limit"],
+            flags: ["yes", "same-person", "json"])
+        let format = try ListFormat(arguments)
         guard !arguments.positional.isEmpty else { throw UsageError(usage) }
         let configuration = try arguments.loadConfiguration(for: .database)
         return try await Database.withRepository(configuration) { repository in
@@ -20,18 +22,24 @@ enum MemberCommand {
             case ("approve", 2): return try await MemberApproval.run(arguments, configuration, repository)
             case ("invite", 2): return try await invite(arguments, configuration.sealing, repository)
             case ("list", 1):
-                Terminal.say(
-                    try await repository.members(limit: arguments.limit()),
-                    ["WORKSPACE", "MEMBER", "BOTS", "FROM", "INVITED FOR"]
-                ) {
-                    [$0.workspace, $0.name, "\($0.bots)", $0.origin, $0.invitedFor.map(DurationText.text) ?? ""]
-                }
+                output.say(try await repository.members(limit: arguments.limit()), as: format)
                 return ExitCode.done
             case ("remove", 2): return try await remove(arguments, repository)
             default: throw UsageError(usage)
             }
         }
     }
+
+    private static let output = ListOutput<MemberStatus>(
+        name: "members", head: ["WORKSPACE", "MEMBER", "BOTS", "FROM", "INVITED FOR"],
+        cells: { [$0.workspace, $0.name, "\($0.bots)", $0.origin, $0.invitedFor.map(DurationText.text) ?? ""] },
+        object: { row in
+            [
+                "workspace": .string(row.workspace), "member": .string(row.name), "bots": .integer(row.bots),
+                "from": row.origin.isEmpty ? .null : .string(row.origin),
+                "invited_for_seconds": OrderedJSON(row.invitedFor),
+            ]
+        })
 
     /// Makes a code that somebody enters on the pairing page to become this member.
     private static func invite(

@@ -22,6 +22,18 @@ enum Overrides {
         overrides.map(text).joined(separator: "; ")
     }
 
+    static func json(_ overrides: [Override]) -> OrderedJSON {
+        .array(
+            overrides.map { override in
+                [
+                    "setting": .string(override.setting), "said": OrderedJSON(override.said),
+                    "file": OrderedJSON(override.file), "hides": .boolean(override.hides),
+                    "by": OrderedJSON(override.user), "since": .string(override.since),
+                    "age_seconds": .duration(override.age),
+                ]
+            })
+    }
+
     /// What a `reset` has to say.
     /// - Parameter count: of the words that were taken back; nil: there is no such thing.
     /// - Returns: the exit code.

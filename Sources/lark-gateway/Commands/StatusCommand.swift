@@ -5,42 +5,33 @@ import Output
 import Postgres
 import Store
 
-/// `status`: what stands in the database.
+/// `status`: what stands in the database, and whether anything of it needs a person: 0 all is well, 1 something does.
 enum StatusCommand {
     static func run(_ words: [String]) async throws -> Int32 {
-        let arguments = try Arguments(words, known: ["config", "limit"])
+        let arguments = try Arguments(words, known: ["config", "limit"], flags: ["json"])
         try arguments.refusePositional()
         let limit = try arguments.limit()
+        let isJSON = arguments.flags.contains("json")
         let configuration = try arguments.loadConfiguration(for: .database)
-        return try await Database.withRepository(configuration) { repository in
-            show(try await repository.installationStatuses(limit: limit))
-            return ExitCode.done
+        do {
+            return try await Database.withRepository(configuration) { repository in
+                let report = try await report(repository, limit: limit)
+                if isJSON { Terminal.sayJSON(report.json) } else { report.say() }
+                return report.isWell ? ExitCode.done : ExitCode.failed
+            }
+        } catch where isJSON && (error is PostgresError || error is SchemaLack) {
+            Terminal.sayJSON(StatusReport.json(.init(kind: .database, text: "\(error)")))
+            return ExitCode.failed
         }
     }
 
-    private static func show(_ installations: Listed<InstallationStatus>) {
-        let head = [
-            "APP", "WORKSPACE/AGENT", "RUNTIME", "STATE", "WINDOWS", "QUEUED", "CLAIMED", "OUTBOX", "OLDEST", "DEAD",
-        ]
-        Terminal.say(installations, head) { row in
-            [
-                row.appID, "\(row.workspace)/\(row.agent)",
-                row.isArchived ? "archived" : row.runtime ?? "offline",
-                row.status == "revoked" ? "revoked" : row.connection ?? (row.isHeld ? "owned" : "free"),
-                "\(row.openWindows)", "\(row.queuedTasks)", "\(row.claimedTasks)", "\(row.outboxWaiting)",
-                row.outboxOldest.map { "\(Int($0.seconds))s" } ?? "-", "\(row.outboxDead)",
-            ]
-        }
-        for row in installations.rows where row.isHeld {
-            Terminal.say("\(row.appID) is owned by \(row.holder ?? "")\(describeConnection(row))")
-        }
-    }
-
-    /// Such as ", connected for 12s" or ", backing_off for 3s, again in 2s: no connection to ...".
-    private static func describeConnection(_ row: InstallationStatus) -> String {
-        guard row.status == "active", let state = row.connection else { return "" }
-        let age = row.connectionAge.map { " for \(max(0, $0.components.seconds))s" } ?? ""
-        let retry = row.connectionRetryIn.map { ", again in \(max(0, $0.components.seconds))s" } ?? ""
-        return ", \(state)\(age)\(retry)\(row.connectionReason.map { ": \($0)" } ?? "")"
+    private static func report(_ repository: Repository, limit: Int) async throws -> StatusReport {
+        // A process that was killed on this machine is seen at once, one of another machine when it does not renew.
+        let identity = ReplicaIdentity.current()
+        let dead = try await repository.leaseHolders().filter { identity.knowsDead($0) }
+        return StatusReport(
+            installations: try await repository.installationStatuses(
+                limit: limit, deadHolders: dead, needingFirst: true),
+            runtimes: try await repository.waitingRuntimes(limit: limit))
     }
 }

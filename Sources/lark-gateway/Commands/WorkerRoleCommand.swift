@@ -7,16 +7,19 @@ import Store
 /// `worker-role ...`: which database roles may work for which runtimes.
 enum WorkerRoleCommand {
     static let usage: TerminalText = """
-        worker-role list | add ROLE --runtime NAME | remove ROLE [--runtime NAME]
+        worker-role list [--json] | add ROLE --runtime NAME | remove ROLE [--runtime NAME]
         """
 
     static func run(_ words: [String]) async throws -> Int32 {
-        let arguments = try Arguments(words, known: ["config", "runtime"])
+        let arguments = try Arguments(words, known: ["config", "runtime"], flags: ["json"])
+        let format = try ListFormat(arguments)
         guard !arguments.positional.isEmpty else { throw UsageError(usage) }
         let configuration = try arguments.loadConfiguration(for: .database)
         return try await Database.withRepository(configuration) { repository in
             switch (arguments.positional.first, arguments.positional.count) {
-            case ("list", 1): return try await list(repository)
+            case ("list", 1):
+                output.say(Listed(all: try await repository.workerRoles()), as: format)
+                return ExitCode.done
             case ("add", 2): return try await add(arguments.positional[1], arguments.required("runtime"), repository)
             case ("remove", 2):
                 return try await remove(arguments.positional[1], arguments.options["runtime"], repository)
@@ -25,12 +28,12 @@ enum WorkerRoleCommand {
         }
     }
 
-    private static func list(_ repository: Repository) async throws -> Int32 {
-        Terminal.sayTable(
-            ["ROLE", "RUNTIME", ""],
-            try await repository.workerRoles().map { [$0.name, $0.runtime, $0.isThere ? "" : "was dropped"] })
-        return ExitCode.done
-    }
+    private static let output = ListOutput<WorkerRole>(
+        name: "worker_roles", head: ["ROLE", "RUNTIME", ""],
+        cells: { [$0.name, $0.runtime, $0.isThere ? "" : "was dropped"] },
+        object: { row in
+            ["role": .string(row.name), "runtime": .string(row.runtime), "dropped": .boolean(!row.isThere)]
+        })
 
     private static func add(_ role: String, _ runtime: String, _ repository: Repository) async throws -> Int32 {
         guard !runtime.isEmpty else { throw UsageError("a runtime needs a name") }

@@ -2,6 +2,7 @@
 -- total: how many there are.
 SELECT gateway.issue_key(w.name, s.number) AS key, w.name AS workspace, s.title, s.description,
     coalesce(m.name, s.created_by) AS created_by,
+    gateway.rfc3339(s.created_at) AS created_at,
     floor(extract(epoch FROM clock_timestamp() - s.created_at) * 1000)::bigint AS age_ms, count(*) OVER () AS total
 FROM gateway.issue s
 JOIN gateway.workspace w ON w.id = s.workspace_id

@@ -4,7 +4,7 @@ SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT coalesce(jsonb_agg(jsonb_build_object('setting', o.setting, 'said', v.said, 'file', v.file,
         'hides', v.said IS DISTINCT FROM v.file, 'by', o.made_by,
-        'since', to_char(o.made_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'),
+        'since', gateway.rfc3339(o.made_at),
         'age_ms', floor(extract(epoch FROM clock_timestamp() - o.made_at) * 1000)::bigint) ORDER BY o.setting), '[]')
     FROM gateway.installation i
     JOIN gateway.installation_override o ON o.installation_id = i.id

@@ -5,6 +5,12 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
     NEW.revision := OLD.revision + 1;
+    -- What was said of it without a holder (note_locked_secrets) was said of what it was before.
+    IF NEW.lease_holder IS NULL THEN
+        NEW.connection_state := NULL;
+        NEW.connection_reason := NULL;
+        NEW.connection_since := NULL;
+    END IF;
     RETURN NEW;
 END $$;
 

@@ -15,7 +15,8 @@ BEGIN
         SELECT i.id FROM gateway.installation i WHERE i.lease_holder = p_holder AND i.status = 'active'
         ORDER BY i.id FOR NO KEY UPDATE
     )
-    UPDATE gateway.installation i SET lease_expires_at = clock_timestamp() + p_ttl
+    UPDATE gateway.installation i
+    SET lease_expires_at = clock_timestamp() + p_ttl, lease_renewed_at = clock_timestamp()
     FROM locked l WHERE i.id = l.id AND i.lease_holder = p_holder AND i.status = 'active'
     RETURNING i.id, i.lease_generation, i.revision, i.wanted_by <> p_holder AND EXISTS (
         SELECT FROM gateway.replica r WHERE r.holder = i.wanted_by AND r.expires_at > clock_timestamp());

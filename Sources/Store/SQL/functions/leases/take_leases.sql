@@ -71,7 +71,7 @@ BEGIN
     )
     UPDATE gateway.installation i
     SET lease_holder = p_holder, lease_generation = i.lease_generation + 1,
-        lease_expires_at = clock_timestamp() + p_ttl, wanted_by = NULL
+        lease_expires_at = clock_timestamp() + p_ttl, lease_renewed_at = clock_timestamp(), wanted_by = NULL
     FROM locked l WHERE i.id = l.id
     RETURNING i.id, i.app_id, i.lease_generation, i.revision, i.domain, i.sealed_secret, i.sealed_key_id, i.bot_open_id,
         i.bot_union_id;
