@@ -85,9 +85,12 @@ struct LarkGateway {
             for mistake in error.mistakes { Terminal.complain("lark-gateway: configuration: \(mistake)") }
             if error.rest > 0 { Terminal.complain("lark-gateway: configuration: and \(error.rest) more mistakes") }
             if let whence = ConfigurationFile(words: rest).whence { Terminal.complain("lark-gateway: \(whence)") }
+            if error.mistakes.contains(where: \.isOutOfReach), geteuid() != 0 {
+                Terminal.complain("lark-gateway: type it as root: \(ConfigurationFile.asRoot(words))")
+            }
             return ExitCode.configuration
         } catch {
-            let fatal = FatalError(error, ConfigurationFile(words: rest))
+            let fatal = FatalError(error, ConfigurationFile(words: rest), words)
             Terminal.complain("lark-gateway: \(fatal.problem)")
             if let hint = fatal.hint { Terminal.complain("lark-gateway: \(hint)") }
             return fatal.code

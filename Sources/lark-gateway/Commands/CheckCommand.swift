@@ -12,12 +12,12 @@ enum CheckCommand {
     static func run(_ words: [String]) async throws -> Int32 {
         let arguments = try Arguments(words, known: ["config"])
         try arguments.refusePositional()
-        let path = arguments.configurationFile.path
-        let configuration = try arguments.loadConfiguration()
+        let file = arguments.configurationFile
+        let configuration = try file.load(leavesOut: true)
         Terminal.say(
             "ok    configuration: \(configuration.installations.count) installations, \(configuration.agents.count) agents"
         )
-        let exposed = configuration.exposedFiles(of: path)
+        let exposed = configuration.exposedFiles(of: file.path, in: file.surroundings)
         for file in exposed { Terminal.say("FAIL  \(file.path): \(file.problem); type: \(file.remedy)") }
         for (key, problem) in configuration.warnings + configuration.remarks {
             Terminal.say("warn  \(key): \(problem)")
@@ -25,12 +25,37 @@ enum CheckCommand {
         try await configuration.checkTransport()
         let proxy = configuration.network.proxies.https.map { " through the proxy \($0.address)" } ?? ""
         Terminal.say("ok    transport: \(configuration.transportKind.rawValue)\(proxy)")
-        var code = max(await CheckDatabase.run(configuration), exposed.isEmpty ? ExitCode.done : ExitCode.failed)
-        for installation in configuration.installations {
+        let unread = configuration.outOfReach
+        var code = exposed.isEmpty && unread.isEmpty ? ExitCode.done : ExitCode.failed
+        if !unread.isEmpty { sayOutOfReach(unread, file) }
+        code = max(code, await CheckPorts.run(configuration))
+        if unread.contains(where: { $0.keyPath == "database_url" }) {
+            Terminal.say("skip  database: database_url is not readable here")
+        } else {
+            if configuration.databaseURL == nil, let directory = configuration.stateDirectory {
+                code = max(code, CheckStateDirectory.run(directory, file))
+            }
+            code = max(code, await CheckDatabase.run(configuration))
+        }
+        for (index, installation) in configuration.installations.enumerated() {
+            let keys = ["installations[\(index)].app_secret", "network.proxy"]
+            if let missing = unread.first(where: { keys.contains($0.keyPath) }) {
+                Terminal.say("skip  \(installation.appID): \(missing.keyPath) is not readable here")
+                continue
+            }
             // A wrong configuration outweighs the rest.
             if await !checkInstallation(installation, configuration.network) { code = max(code, ExitCode.failed) }
         }
         return code
+    }
+
+    private static func sayOutOfReach(_ unread: [ConfigurationError.Mistake], _ file: ConfigurationFile) {
+        for mistake in unread { Terminal.say("FAIL  \(mistake)") }
+        let count = unread.count == 1 ? "1 secret is" : "\(unread.count) secrets are"
+        Terminal.say(
+            geteuid() == 0
+                ? "FAIL  \(count) not readable here, also not by root: no installed unit runs with this file"
+                : "FAIL  \(count) not readable here: run it as root: sudo lark-gateway check\(file.option)")
     }
 
     private static func checkInstallation(

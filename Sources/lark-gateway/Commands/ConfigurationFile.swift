@@ -34,8 +34,9 @@ struct ConfigurationFile: Sendable, Equatable {
         self.init(option: option ?? joined, environment: environment)
     }
 
+    /// For a command beside the service: it gets what the service would get.
     func load(for need: Configuration.Need = .everything, leavesOut: Bool = false) throws -> Configuration {
-        try Configuration.load(path: path, for: need, leavesOut: leavesOut)
+        try Configuration.load(path: path, in: surroundings, for: need, leavesOut: leavesOut)
     }
 
     /// For a command to be typed, perhaps in another shell: nothing, or ` --config PATH`.
@@ -43,6 +44,17 @@ struct ConfigurationFile: Sendable, Equatable {
         guard origin != .standard else { return "" }
         // The other shell may be in another folder.
         return " --config " + ShellWord.quoted(URL(fileURLWithPath: path).path)
+    }
+
+    /// The same command for root's shell, which has not this one's variables.
+    static func asRoot(
+        _ words: [String], environment: [String: String] = ProcessInfo.processInfo.environment
+    ) -> String {
+        let file = ConfigurationFile(words: words, environment: environment)
+        let command = words.prefix { $0 != "--" }
+        let added = file.origin == .variable ? file.option : ""
+        return (["sudo", "lark-gateway"] + command.map(ShellWord.quoted)).joined(separator: " ") + added
+            + (command.count < words.count ? " -- ..." : "")
     }
 
     /// Where no option named the file: which one it is, and why.

@@ -208,6 +208,6 @@ enum InstallationCommand {
                 "--secret: a secret on the command line is seen by everybody; use \(sources)"
             )
         }
-        return try Secret.resolve(source, option: "--secret", in: .process)
+        return try Secret.resolve(source, option: "--secret", in: arguments.configurationFile.surroundings)
     }
 }

@@ -15,7 +15,8 @@ enum RunCommand {
     }
 
     private static func serve(_ file: ConfigurationFile) async throws -> Int32 {
-        let configuration = try file.load()
+        // The service itself has what systemd gave it, and nothing else.
+        let configuration = try Configuration.load(path: file.path)
         let signals = StopSignals()
         let notifier = SystemdNotifier(environment: ProcessInfo.processInfo.environment)
         let log = LogWriter(settings: configuration.log)

@@ -22,18 +22,20 @@ struct FatalError: Sendable {
     }
 
     /// - Parameter file: which a hint repeats where it is not the installed one.
-    /// - Parameter isDaemon: that has started the private Postgres itself.
-    init(_ error: any Error, _ file: ConfigurationFile, isDaemon: Bool = false) {
+    /// - Parameter words: of the command; nil: the daemon or a worker.
+    init(_ error: any Error, _ file: ConfigurationFile, _ words: [String]? = nil) {
         switch error {
         case let error as ConfigurationError:
             self.init(
                 ExitCode.configuration, key: error.keyPath.isEmpty ? nil : error.keyPath, "\(error)",
-                hint: "correct it, then type: lark-gateway check\(file.option)")
+                hint: error.mistakes.contains(where: \.isOutOfReach)
+                    ? "run it as root, or by systemd, which hands credentials out: sudo systemctl start lark-gateway"
+                    : "correct it, then type: lark-gateway check\(file.option)")
         case let error as Ports.Failure: self.init(error)
         case let error as StateDirectoryLock.Failure: self.init(error)
         case let error as PrivatePostgres.Failure: self.init(error)
         case let error as DatabaseLack: self.init(ExitCode.failed, key: error.key, "\(error)")
-        case let error as PostgresError: self.init(error, file, isDaemon)
+        case let error as PostgresError: self.init(error, file, words)
         case let error as CocoaError: self.init(error)
         default: self.init(ExitCode.failed, "\(error)")
         }
@@ -84,15 +86,15 @@ struct FatalError: Sendable {
         }
     }
 
-    private init(_ error: PostgresError, _ file: ConfigurationFile, _ isDaemon: Bool) {
+    private init(_ error: PostgresError, _ file: ConfigurationFile, _ words: [String]?) {
         switch error {
         case .connection(let reason):
             let isPrivate = reason.contains("/postgres/socket/.s.PGSQL.")
             let hint =
                 switch (isPrivate, reason.contains("Permission denied")) {
-                case (true, _) where isDaemon: "look into postgres.log in the folder of the private Postgres"
+                case (true, _) where words == nil: "look into postgres.log in the folder of the private Postgres"
                 case (true, true):
-                    "only root and the gateway's user reach its private Postgres: put sudo before the command"
+                    "only root and the gateway's user reach its private Postgres; type: \(ConfigurationFile.asRoot(words ?? []))"
                 case (true, false):
                     "the private Postgres runs while the gateway does: sudo systemctl start lark-gateway"
                 case (false, _):

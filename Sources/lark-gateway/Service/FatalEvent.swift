@@ -23,7 +23,7 @@ enum FatalEvent {
     }
 
     static func log(_ error: any Error, _ service: Service, _ file: ConfigurationFile, _ logger: Logger) -> Int32 {
-        let fatal = FatalError(error, file, isDaemon: service == .gateway)
+        let fatal = FatalError(error, file)
         let hint = fatal.hint ?? "the error says what to do; lark-gateway check\(file.option) says more"
         let mistakes = error as? ConfigurationError
         if let mistakes, mistakes.count > 1 {

@@ -27,6 +27,23 @@ enum StateDirectoryLock {
         return try await body()
     }
 
+    enum Holder: Equatable {
+        case nobody
+        /// - Parameter id: nil where the file does not tell.
+        case process(id: Int?)
+        /// This user can't see it.
+        case unknown
+    }
+
+    /// Who holds the lock, without taking it: the look at it takes a shared one for a moment.
+    static func holder(of directory: String) -> Holder {
+        let descriptor = open(directory + "/lark-gateway.lock", O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK)
+        guard descriptor >= 0 else { return errno == ENOENT ? .nobody : .unknown }
+        defer { close(descriptor) }
+        if flock(descriptor, LOCK_SH | LOCK_NB) == 0 { return .nobody }
+        return errno == EWOULDBLOCK ? .process(id: holder(descriptor)) : .unknown
+    }
+
     private static func acquire(_ directory: String) throws(Failure) -> Int32 {
         try makeDirectory(directory)
         let path = directory + "/lark-gateway.lock"
