@@ -46,6 +46,7 @@ struct Assembly: Sendable {
     let progress: ProgressCards
     let housekeeping: Housekeeping
     let notifications: Notifications
+    let commands: CommandLog
     /// The leases under which the database refused a message.
     let fenced: AsyncStream<Lease>
 
@@ -102,11 +103,12 @@ struct Assembly: Sendable {
         housekeeping = Housekeeping(
             repository: repository, leases: leases, batcher: batcher, outboxHasWork: outboxHasWork,
             lookNow: windowsMayBeDue, outages: outages, logger: logger, metrics: metrics)
+        commands = CommandLog(repository: repository, hasCommands: Doorbell(), outages: outages, logger: logger)
         notifications = Notifications(
             listener: Listener(
                 url: settings.databaseURL, channels: Notifications.Channel.allCases.map(\.rawValue),
                 anew: ground.listenAnew),
             outboxHasWork: outboxHasWork, windowsMayBeDue: windowsMayBeDue, hasProgress: hasProgress,
-            installationsChanged: { hub.lookNow() }, outages: outages)
+            hasCommands: commands.hasCommands, installationsChanged: { hub.lookNow() }, outages: outages)
     }
 }

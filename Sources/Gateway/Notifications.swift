@@ -9,12 +9,14 @@ struct Notifications: Sendable {
         case installation = "gateway_installation"
         case window = "gateway_window"
         case progress = "gateway_progress"
+        case command = "gateway_command"
     }
 
     let listener: Listener
     let outboxHasWork: Doorbell
     let windowsMayBeDue: Doorbell
     let hasProgress: Doorbell
+    let hasCommands: Doorbell
     let installationsChanged: @Sendable () -> Void
     let outages: OutageLog
 
@@ -27,12 +29,14 @@ struct Notifications: Sendable {
                 outboxHasWork.ring()
                 windowsMayBeDue.ring()
                 hasProgress.ring()
+                hasCommands.ring()
                 installationsChanged()
             case .notified(let notification):
                 switch Channel(rawValue: notification.channel) {
                 case .outbox: outboxHasWork.ring()
                 case .window: windowsMayBeDue.ring()
                 case .progress: hasProgress.ring()
+                case .command: hasCommands.ring()
                 case .installation: installationsChanged()
                 case nil: break
                 }

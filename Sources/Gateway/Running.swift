@@ -15,6 +15,7 @@ extension Running {
             Task { await parts.typing.run() },
             Task { await parts.progress.run() },
             Task { await parts.notifications.run() },
+            Task { await parts.commands.run() },
             Task { for await lease in parts.fenced { await parts.hub.lose(lease, reason: "the database refused it") } },
         ]
     }

@@ -177,4 +177,37 @@ struct OverrideTests {
         #expect(try await !command("agent", "list", path: path).contains("\u{1B}"))
         await stage.end(daemon)
     }
+
+    @Test(
+        "number 20: what an administrator does by command is a line of the running gateway's log, never a code; a notification without a row is none"
+    )
+    func commandLog() async throws {
+        let stage = try await Stage()
+        let configuration = stage.configuration(access: "pairing")
+        let path = try Daemon.file(configuration)
+        let daemon = try await stage.start(configuration)
+        await stage.say("let me in")
+        let prompt = try #require(await stage.sent(1).first?.content)
+        let code = String(try #require(prompt.firstMatch(of: /([0-9A-Z]{4}-){3}[0-9A-Z]{4}/)).0)
+        try await stage.pool.run("NOTIFY gateway_command, 'forged'")
+        _ = try await command("agent", "list", path: path)
+        _ = try await command("agent", "set-runtime", "acme/support", "other", path: path)
+        _ = try await command("agent", "archive", "acme/nobody", path: path, status: 1)
+        _ = try await command("member", "approve", code, "--name", "Ann", "--yes", path: path)
+        _ = try await command("installation", "revoke", "cli_test", path: path)
+        let lines = try await daemon.logged("command.done", count: 3)
+        #expect(
+            lines.map { "\($0["command"].string ?? "") \($0["subject"].string ?? "")" } == [
+                "agent set-runtime acme/support other", "member approve ou_1 as acme/Ann",
+                "installation revoke cli_test",
+            ])
+        #expect(lines.allSatisfy { $0["by"].string?.contains("@") == true && $0["level"].string == "info" })
+        #expect(!daemon.output.contains(code))
+        // What is over 90 days old goes with the next command.
+        try await stage.pool.run("UPDATE gateway.command_log SET done_at = now() - interval '91 days'")
+        _ = try await command("installation", "restore", "cli_test", path: path)
+        #expect(try await daemon.logged("command.done", count: 4).last?["command"].string == "installation restore")
+        #expect(try await stage.rows("SELECT count(*) FROM gateway.command_log") == ["(1)"])
+        await stage.end(daemon)
+    }
 }

@@ -116,6 +116,9 @@ enum SQL {
     static let listAgents = statement("list_agents", PackageResources.list_agents_sql)
     static let overrideAgent = call("override_agent", 5, as: "is_known")
     static let resetAgent = call("reset_agent", 2, as: "overrides")
+    static let logCommand = statement("log_command", PackageResources.log_command_sql)
+    static let listCommands = statement("list_commands", PackageResources.list_commands_sql)
+    static let findLastCommand = statement("find_last_command", PackageResources.find_last_command_sql)
     static let listOverrides = statement("list_overrides", PackageResources.list_overrides_sql)
     static let listIssues = statement("list_issues", PackageResources.list_issues_sql)
 

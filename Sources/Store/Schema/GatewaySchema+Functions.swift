@@ -71,6 +71,7 @@ extension GatewaySchema {
         definition("revoke_worker_functions", PackageResources.revoke_worker_functions_sql),
         definition("rfc3339", PackageResources.rfc3339_sql),
         definition("note_locked_secrets", PackageResources.note_locked_secrets_sql),
+        definition("announce_command", PackageResources.announce_command_sql),
         definition("note_installation_override", PackageResources.note_installation_override_sql),
         definition("revoke_installation", PackageResources.revoke_installation_sql),
         definition("restore_installation", PackageResources.restore_installation_sql),

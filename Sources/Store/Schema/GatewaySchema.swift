@@ -18,6 +18,7 @@ package enum GatewaySchema {
         tables("outbox", PackageResources.outbox_sql),
         tables("companions", PackageResources.companions_sql),
         tables("issues", PackageResources.issues_sql),
+        tables("administration", PackageResources.administration_sql),
     ]
 
     /// SQL/migrations.

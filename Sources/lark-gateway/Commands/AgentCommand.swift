@@ -17,7 +17,7 @@ enum AgentCommand {
         let format = try ListFormat(arguments)
         guard !arguments.positional.isEmpty else { throw UsageError(usage) }
         let configuration = try arguments.loadConfiguration(for: .database)
-        return try await Database.withRepository(configuration) { repository in
+        return try await Administration.run("agent", arguments, configuration) { repository in
             if arguments.positional == ["list"] {
                 output.say(try await repository.agents(limit: arguments.limit()), as: format)
                 return ExitCode.done

@@ -23,7 +23,7 @@ enum InstallationCommand {
         guard !arguments.positional.isEmpty else { throw UsageError(usage) }
         let seals = ["add", "set-secret", "reseal"].contains(arguments.positional.first)
         let configuration = try arguments.loadConfiguration(for: seals ? .sealing : .database)
-        return try await Database.withRepository(configuration) { repository in
+        return try await Administration.run("installation", arguments, configuration) { repository in
             switch (arguments.positional.first, arguments.positional.count) {
             case ("list", 1):
                 output.say(try await repository.installationStatuses(limit: arguments.limit()), as: format)

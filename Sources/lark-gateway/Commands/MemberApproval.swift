@@ -32,9 +32,12 @@ enum MemberApproval {
             Terminal.say("nothing changed")
             return ExitCode.failed
         }
-        return say(
-            try await repository.approve(
-                code: hash, memberName: name, isSamePerson: arguments.flags.contains("same-person")))
+        let outcome = try await repository.approve(
+            code: hash, memberName: name, isSamePerson: arguments.flags.contains("same-person"))
+        if case .bound(let openID, let member, let workspace) = outcome {
+            await Administration.log("member approve", of: "\(openID) as \(workspace)/\(member)", repository)
+        }
+        return say(outcome)
     }
 
     private static func applicant(

@@ -17,7 +17,7 @@ enum MemberCommand {
         let format = try ListFormat(arguments)
         guard !arguments.positional.isEmpty else { throw UsageError(usage) }
         let configuration = try arguments.loadConfiguration(for: .database)
-        return try await Database.withRepository(configuration) { repository in
+        return try await Administration.run("member", arguments, configuration) { repository in
             switch (arguments.positional.first, arguments.positional.count) {
             case ("approve", 2): return try await MemberApproval.run(arguments, configuration, repository)
             case ("invite", 2): return try await invite(arguments, configuration.sealing, repository)

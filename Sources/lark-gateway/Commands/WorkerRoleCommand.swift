@@ -15,7 +15,7 @@ enum WorkerRoleCommand {
         let format = try ListFormat(arguments)
         guard !arguments.positional.isEmpty else { throw UsageError(usage) }
         let configuration = try arguments.loadConfiguration(for: .database)
-        return try await Database.withRepository(configuration) { repository in
+        return try await Administration.run("worker-role", arguments, configuration) { repository in
             switch (arguments.positional.first, arguments.positional.count) {
             case ("list", 1):
                 output.say(Listed(all: try await repository.workerRoles()), as: format)

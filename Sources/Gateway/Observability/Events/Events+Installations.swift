@@ -70,6 +70,13 @@ extension LogEvent {
             [(change.kind == "agent" ? "agent" : "app_id", .text(change.name))])
     }
 
+    /// What an administrator did by command.
+    static func commandDone(_ command: AdministratorCommand) -> Self {
+        Self(
+            .info, "command.done",
+            [("command", .text(command.command)), ("subject", .text(command.subject)), ("by", .text(command.user))])
+    }
+
     /// - Returns: nil: commands say what the file says.
     static func overridden(_ thing: OverriddenThing) -> Self? {
         let hiding = thing.overrides.filter(\.hides)
