@@ -23,7 +23,8 @@ struct OlderOverridesTests {
         try await GatewaySchema.migrator.apply(to: pool, deadline: .after(.seconds(60)))
         let repository = Repository(pool: pool)
         #expect(try await pool.rows("SELECT runtime_id, archived_by FROM gateway.agent ORDER BY id") == agents)
-        #expect(try await pool.rows("SELECT configured_runtime_id, archived_by FROM gateway.agent ORDER BY id") == agents)
+        #expect(
+            try await pool.rows("SELECT configured_runtime_id, archived_by FROM gateway.agent ORDER BY id") == agents)
         let things = try await repository.overriddenThings(limit: 100)
         #expect(things.filter { $0.kind == "agent" }.count == agents.count)
         let bot = try #require(things.first { $0.kind == "installation" })
@@ -59,7 +60,8 @@ struct OlderOverridesTests {
             ).count
         }
         try await fixture.pool.run(
-            "UPDATE gateway.installation SET sealed_secret = 'x', sealed_key_id = 'k', free_since = now() - interval '1h'")
+            "UPDATE gateway.installation SET sealed_secret = 'x', sealed_key_id = 'k', free_since = now() - interval '1h'"
+        )
         #expect(try await taken() == 0)
         try await fixture.pool.run("UPDATE gateway.installation SET sealed_secret = NULL, sealed_key_id = NULL")
         #expect(try await taken() == 1)

@@ -9,8 +9,8 @@ struct AppCredentials: Sendable, Equatable {
     let domain: URL
 }
 
-/// Where this replica finds the credentials of installations: in its configuration file, or sealed in the database. What
-/// is sealed counts: of an app of the file only a command has put it there, after the file.
+/// Where this replica finds the credentials of installations: in its configuration file, or sealed in the database.
+/// What is sealed counts: of an app of the file only a command has put it there, after the file.
 struct CredentialSource: Sendable {
     /// From the file, by app id.
     let configured: [String: AppCredentials]
