@@ -58,8 +58,10 @@ struct Stage: Sendable {
     }
 
     /// Starts the daemon and waits for its connection.
-    func start(_ configuration: String, executable: String = Daemon.executable) async throws -> Daemon {
-        let daemon = try Daemon.run(configuration, executable: executable)
+    func start(
+        _ configuration: String, user: String? = nil, executable: String = Daemon.executable
+    ) async throws -> Daemon {
+        let daemon = try Daemon.run(configuration, user: user, executable: executable)
         guard try await daemon.logs("connection.opened") else {
             throw StageError(description: "no connection; the daemon says: \(daemon.output.suffix(4000))")
         }

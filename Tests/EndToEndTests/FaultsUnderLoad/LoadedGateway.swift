@@ -25,12 +25,16 @@ final class LoadedGateway {
     private var load: SteadyLoad?
     private let name: String
     private let pause: ClosedRange<Duration>
+    /// As whom the daemon runs; nil: as we do.
+    private let user: String?
 
     /// - Parameter name: of the fault, for what is printed.
     /// - Parameter runTime: of a run of the agent, in seconds.
     /// - Parameter otherReply: a shell command for what is printed where no message of the load was given.
     /// - Parameter extra: of the configuration.
     /// - Parameter pause: between two messages of a chat.
+    /// - Parameter state: the state directory of a daemon that brings its own Postgres, `server`; nil: a server that the
+    /// test starts and stops.
     /// - Parameter executable: of the version that is there at first.
     /// - Parameter prepare: called before anybody uses the database.
     /// - Parameter claimLease: how long a task stays claimed by a worker that is dead.
@@ -38,7 +42,8 @@ final class LoadedGateway {
         _ name: String, apps: [SimulatedApp] = [Stage.app], replicas: Int = 1,
         timing: LarkSimulator.Timing = LoadedGateway.timing, settings: [String: String] = [:],
         pause: ClosedRange<Duration> = .milliseconds(200)...(.milliseconds(1_200)), claimLease: String = "60s",
-        runTime: String? = nil, otherReply: String? = nil, executable: String = Daemon.executable, extra: String = "",
+        runTime: String? = nil, otherReply: String? = nil, state: String? = nil,
+        executable: String = Daemon.executable, extra: String = "",
         prepare: (PrivatePostgres) async throws -> Void = { _ in }
     ) async throws {
         self.name = name
@@ -48,11 +53,20 @@ final class LoadedGateway {
         let find = "grep -oE 'c[0-9]+r[0-9]+m[0-9]+'" + (otherReply.map { " || \($0)" } ?? "")
         command = ["/bin/sh", "-c", runTime.map { "sleep \($0); \(find)" } ?? find]
         random = SeededGenerator(seed: FaultSettings.seed)
-        server = try await TestPostgres.makeServer(settings: settings)
+        if let state {
+            user = geteuid() == 0 ? "postgres" : nil
+            if let account = user.flatMap({ getpwnam($0) }) { chown(state, account.pointee.pw_uid, gid_t.max) }
+            server = PrivatePostgres(directory: state + "/postgres", runAs: user)
+            ExitCleanup.addServer(server.directory)
+        } else {
+            user = nil
+            server = try await TestPostgres.makeServer(settings: settings)
+        }
         try await prepare(server)
         stage = try await Stage(url: server.url, apps: apps, timing: timing)
-        configuration = stage.configuration(extra: extra)
-        daemon = try await stage.start(configuration, executable: executable)
+        configuration = stage.configuration(
+            database: state == nil, extra: extra + (state.map { #", "state_directory": "\#($0)""# } ?? ""))
+        daemon = try await stage.start(configuration, user: user, executable: executable)
         for _ in 1..<replicas {
             // Of one bot a replica beside its owner makes no connection.
             let other = try Daemon.run(configuration, executable: executable)
@@ -70,7 +84,19 @@ final class LoadedGateway {
     }
 
     func restartDaemon() async throws {
-        daemon = try await stage.start(configuration)
+        daemon = try await stage.start(configuration, user: user)
+    }
+
+    /// Returns when the daemon with its own Postgres works. One that has given up is started again, as systemd does.
+    func daemonWorksAgain() async throws {
+        let isOver = try await eventually(within: .seconds(90)) { [daemon] in
+            if !daemon.events("postgres.given_up").isEmpty { return true }
+            return (try? await daemon.readiness()) == 200
+        }
+        guard isOver else { throw StageError(description: "not ready, not given up: \(daemon.output.suffix(3000))") }
+        guard !daemon.events("postgres.given_up").isEmpty else { return }
+        #expect(await daemon.ended() == 1)
+        try await restartDaemon()
     }
 
     /// One replica after the other stops in order, and starts again.
