@@ -33,8 +33,8 @@ final class LoadedGateway {
     /// - Parameter otherReply: a shell command for what is printed where no message of the load was given.
     /// - Parameter extra: of the configuration.
     /// - Parameter pause: between two messages of a chat.
-    /// - Parameter state: the state directory of a daemon that brings its own Postgres, `server`; nil: a server that the
-    /// test starts and stops.
+    /// - Parameter state: the state directory of a daemon that brings its own Postgres, `server`; nil: a server that
+    /// the test starts and stops.
     /// - Parameter executable: of the version that is there at first.
     /// - Parameter prepare: called before anybody uses the database.
     /// - Parameter claimLease: how long a task stays claimed by a worker that is dead.

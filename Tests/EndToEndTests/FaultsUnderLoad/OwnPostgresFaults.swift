@@ -67,10 +67,12 @@ extension FaultsUnderLoad {
         kill(try #require(pid_t(victim.trimmingCharacters(in: ["(", ")"]))), SIGKILL)
     }
 
-    @Test("its own Postgres ends after each start: the daemon ends with 1, and what systemd starts then goes on")
+    @Test(
+        "its own Postgres ends after each start: the daemon ends with 1, and what systemd starts then goes on",
+        .enabled(if: FaultSettings.isFull, "takes a minute; scripts/faults"))
     func crashLoop() async throws {
         let gateway = try await LoadedGateway("own Postgres, crash loop", state: try TemporaryFolder.make("state"))
-        try await gateway.eachRound(FaultSettings.isFull ? 3 : 1) { gateway in
+        try await gateway.eachRound(FaultSettings.rounds(full: 3)) { gateway in
             let daemon = gateway.daemon
             var starts = 0
             while daemon.events("postgres.given_up").isEmpty, starts < 10 {
