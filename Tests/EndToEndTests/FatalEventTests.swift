@@ -100,6 +100,6 @@ struct FatalEventTests {
         let empty = try await TestPostgres.makeEmptyDatabase()
         let unmade = try Daemon(["status", "--config", try Daemon.file(#"{"database_url": "\#(empty)"}"#)])
         #expect(await unmade.ended() == 1)
-        #expect(unmade.output.contains("start the gateway, or run lark-gateway migrate"), "\(unmade.output)")
+        #expect(unmade.output.contains("start the gateway or run lark-gateway migrate"), "\(unmade.output)")
     }
 }
