@@ -19,7 +19,7 @@ enum StatusCommand {
                 if isJSON { Terminal.sayJSON(report.json) } else { report.say() }
                 return report.isWell ? ExitCode.done : ExitCode.failed
             }
-        } catch where isJSON && (error is PostgresError || error is SchemaLack) {
+        } catch  where isJSON && (error is PostgresError || error is SchemaLack) {
             Terminal.sayJSON(StatusReport.json(.init(kind: .database, text: "\(error)")))
             return ExitCode.failed
         }
