@@ -92,7 +92,8 @@ let package = Package(
         .testTarget(
             name: "LarkGatewayTests",
             dependencies: [
-                "Configuration", "Gateway", "Lark", "lark-gateway", "Output", "Store", "TestSupport", "WebSocket",
+                "Configuration", "Gateway", "Lark", "lark-gateway", "Output", "Postgres", "Store", "TestSupport",
+                "WebSocket",
             ]),
         .testTarget(
             name: "EndToEndTests",

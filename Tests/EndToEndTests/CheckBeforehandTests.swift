@@ -31,7 +31,7 @@ struct CheckBeforehandTests {
             #expect(status == 1)
             #expect(
                 output.contains(
-                    "FAIL  \(key): can't listen on 127.0.0.1:\(taken.port): Address already in use; set another port, or"
+                    "FAIL  \(key): can't listen on 127.0.0.1:\(taken.port): Address already in use; set \(key) to another port"
                 ),
                 "\(output)")
             #expect(output.contains("ok    cli_test"), "it goes on with the rest")

@@ -8,21 +8,23 @@ import Output
 enum CheckPorts {
     /// - Returns: the exit code that `run` would end with.
     static func run(_ configuration: Configuration) async -> Int32 {
-        var code = ExitCode.done
-        // Asked once: the page of the pairing port does not say whose it is.
-        let gateway = await RunningGateway.find(configuration)
         let ports = [("metrics.listen", configuration.metrics), ("pairing.listen", configuration.pairing)]
-        for (key, address) in ports {
-            guard let address, address.port != 0, let reason = refusal(address) else { continue }
+        let refused = ports.compactMap { key, address -> (key: String, address: ListenAddress, reason: Int32)? in
+            guard let address, address.port != 0, let reason = refusal(address) else { return nil }
+            return (key, address, reason)
+        }
+        let isInUse = refused.contains { $0.reason == EADDRINUSE }
+        let gateway = isInUse ? await RunningGateway.find(configuration) : nil
+        var code = ExitCode.done
+        for (key, address, reason) in refused {
             let place = "\(address.host):\(address.port)"
+            // The page of the pairing port does not say whose it is.
             if reason == EADDRINUSE, let gateway, key != "metrics.listen" || gateway.answersOnMetrics {
                 Terminal.say("ok    \(key): \(place) is held by the running gateway\(gateway.name)")
                 continue
             }
             let hint: TerminalText =
-                reason == EADDRINUSE
-                ? "; set another port, or end the program that has this one; it is shown by: sudo ss -ltnp 'sport = :\(address.port)'"
-                : ""
+                reason == EADDRINUSE ? "; \(FatalError.freeing(key: key, port: "\(address.port)"))" : ""
             Terminal.say("FAIL  \(key): can't listen on \(place): \(String(cString: strerror(reason)))\(hint)")
             code = ExitCode.failed
         }

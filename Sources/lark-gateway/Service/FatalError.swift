@@ -45,8 +45,12 @@ struct FatalError: Sendable {
         let port = error.reason.address.split(separator: ":").last.map(String.init) ?? ""
         self.init(
             ExitCode.failed, key: error.key, "\(error)",
-            hint: "set \(error.key) to another port, or end the program that has this one; it is shown by: "
-                + "sudo ss -ltnp 'sport = :\(port)'")
+            hint: Self.freeing(key: error.key, port: port))
+    }
+
+    static func freeing(key: String, port: String) -> String {
+        "set \(key) to another port, or end the program that has this one; it is shown by: "
+            + "sudo ss -ltnp 'sport = :\(port)'"
     }
 
     private init(_ error: StateDirectoryLock.Failure) {

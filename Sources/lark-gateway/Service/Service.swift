@@ -100,6 +100,8 @@ struct Service: Sendable {
             } catch PostgresError.connection(let reason) where !patience.hasPassed && Self.mayPass(reason) {
                 logger.log(.databaseUnavailable(during: "start", PostgresError.connection(reason)))
                 await stop.wait(atMost: max(backoff.next(), .milliseconds(500)))
+            } catch PostgresError.connection(let reason) where Self.mayPass(reason) {
+                throw PostgresError.connection("given up after 30 s: \(reason)")
             }
         }
         return false
