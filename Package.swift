@@ -87,7 +87,7 @@ let package = Package(
                 "AsyncRuntime", "Curl", "Gateway", "HTTPServer", "Lark", "LarkSimulator", "Postgres", "Store",
                 "TestSupport",
             ], exclude: ["Fixtures"]),
-        .testTarget(name: "WorkerTests", dependencies: ["TestSupport", "Worker"]),
+        .testTarget(name: "WorkerTests", dependencies: ["Postgres", "TestSupport", "Worker"]),
         .testTarget(name: "FuzzTargetsTests", dependencies: ["FuzzTargets"], exclude: ["Corpus", "Regressions"]),
         .testTarget(
             name: "LarkGatewayTests",

@@ -53,7 +53,7 @@ package struct Worker: Sendable {
                 case .lost(let error, _): outages.failed("listen", error)
                 case .notified: break
                 }
-                for bell in bells { bell.ring() }
+                if Self.wakes(event, runtime: runtime) { for bell in bells { bell.ring() } }
             }
         }
         let stopping = Task {
@@ -77,6 +77,12 @@ package struct Worker: Sendable {
         logger.log(.workerStopped(runtime: runtime))
     }
 
+    /// A notification names the runtime that has a task.
+    static func wakes(_ event: Listener.Event, runtime: String) -> Bool {
+        guard case .notified(let notification) = event else { return true }
+        return notification.payload == runtime
+    }
+
     private func work(
         as worker: WorkerIdentity, _ repository: Repository, _ bell: Doorbell, _ stop: AsyncEvent, _ outages: OutageLog
     ) async {
@@ -91,7 +97,7 @@ package struct Worker: Sendable {
                 isUnsure = false
                 outages.succeeded("claim_task")
                 if let task {
-                    await perform(task, as: worker, repository, stop)
+                    await perform(task, as: worker, repository, stop, outages)
                 } else {
                     await bell.wait(atMost: Self.pollEvery)
                 }
@@ -104,11 +110,12 @@ package struct Worker: Sendable {
     }
 
     private func perform(
-        _ task: ClaimedTask, as worker: WorkerIdentity, _ repository: Repository, _ stop: AsyncEvent
+        _ task: ClaimedTask, as worker: WorkerIdentity, _ repository: Repository, _ stop: AsyncEvent,
+        _ outages: OutageLog
     ) async {
         let began = ContinuousClock.now
         logger.log(.taskClaimed(task, worker: worker.name))
-        let (outcome, attempt) = await outcome(of: task, as: worker, repository, stop)
+        let (outcome, attempt) = await outcome(of: task, as: worker, repository, stop, outages)
         let took = began.duration(to: .now)
         do {
             switch outcome {
@@ -131,7 +138,8 @@ package struct Worker: Sendable {
 
     /// Of the last attempt, and its number. The claim is kept from the first to the last.
     private func outcome(
-        of task: ClaimedTask, as worker: WorkerIdentity, _ repository: Repository, _ stop: AsyncEvent
+        of task: ClaimedTask, as worker: WorkerIdentity, _ repository: Repository, _ stop: AsyncEvent,
+        _ outages: OutageLog
     ) async -> (Outcome, attempt: Int) {
         let isLost = AsyncEvent()
         let extending = Task {
@@ -140,12 +148,13 @@ package struct Worker: Sendable {
                 guard !Task.isCancelled else { return }
                 do {
                     try await repository.extendTask(task.id, worker: worker)
+                    outages.succeeded("extend_task")
                 } catch PostgresError.statement(let error) where error.sqlState == Repository.lostClaim {
                     // Another worker has the task. The command is not stopped; its result will be refused, and no other
                     // attempt is begun.
                     return isLost.set()
                 } catch {
-                    logger.log(.databaseUnavailable(during: "extend_task", error))
+                    outages.failed("extend_task", error)
                 }
             }
         }
@@ -153,7 +162,7 @@ package struct Worker: Sendable {
         var backoff = Backoff(initial: .seconds(1), maximum: .seconds(30))
         var attempt = 1
         while true {
-            let outcome = await runCommand(for: task, attempt: attempt, as: worker, repository)
+            let outcome = await runCommand(for: task, attempt: attempt, as: worker, repository, outages)
             guard case .failure(let reason) = outcome, attempt < attempts, !stop.isSet, !isLost.isSet else {
                 return (outcome, attempt)
             }
@@ -167,7 +176,7 @@ package struct Worker: Sendable {
 
     /// - Parameter attempt: with this claim, from 1.
     private func runCommand(
-        for task: ClaimedTask, attempt: Int, as worker: WorkerIdentity, _ repository: Repository
+        for task: ClaimedTask, attempt: Int, as worker: WorkerIdentity, _ repository: Repository, _ outages: OutageLog
     ) async -> Outcome {
         // The newest is what counts.
         let progress = AsyncStream.makeStream(of: String.self, bufferingPolicy: .bufferingNewest(1))
@@ -175,8 +184,9 @@ package struct Worker: Sendable {
             for await text in progress.stream {
                 do {
                     try await repository.reportProgress(task.id, worker: worker, text: text)
+                    outages.succeeded("report_progress")
                 } catch {
-                    logger.log(.databaseUnavailable(during: "report_progress", error))
+                    outages.failed("report_progress", error)
                 }
                 try await Task.sleep(for: Self.reportEvery)
             }

@@ -112,6 +112,25 @@ struct WorkerCommandTests {
         await stage.end(silent, daemon)
     }
 
+    @Test("while the database refuses what a running command needs, the log has one line for each kind of it")
+    func outage() async throws {
+        let stage = try await Stage()
+        let script = #"for i in 1 2 3 4 5 6; do printf '{"progress":"%s"}\n' $i; sleep 0.6; done; echo done"#
+        let (daemon, worker) = try await start(stage, script, options: ["--lease", "1s"])
+        for function in ["extend_task", "report_progress"] {
+            try await stage.pool.run("ALTER ROUTINE gateway.\(function) RENAME TO away_\(function)")
+        }
+        await stage.say("hello")
+        // By then each has been tried three times or more.
+        let isOver = try await eventually(within: .seconds(60)) {
+            ["task.completed", "task.refused"].contains { !worker.events($0).isEmpty }
+        }
+        #expect(isOver)
+        let lines = worker.events("database.unavailable").compactMap { $0["during"].string }
+        for work in ["extend_task", "report_progress"] { #expect(lines.filter { $0 == work }.count == 1, "\(lines)") }
+        await stage.end(worker, daemon)
+    }
+
     @Test("a worker that is killed takes its commands along, and what they have started")
     func killed() async throws {
         let stage = try await Stage()
