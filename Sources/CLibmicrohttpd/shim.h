@@ -12,6 +12,30 @@ struct lgw_http_bounds {
     unsigned int per_address;
     unsigned int idle_seconds;
 };
+// A path is a C string for MHD's callbacks, so one with %00 in it would be another, shorter path: that stays as it came.
+// Everything else is decoded as by MHD itself: %XX with two hexadecimal digits; what is no such thing is left alone.
+static inline int lgw_http_hex(char digit) {
+    if (digit >= '0' && digit <= '9') return digit - '0';
+    digit |= 0x20;
+    return digit >= 'a' && digit <= 'f' ? digit - 'a' + 10 : -1;
+}
+static inline size_t lgw_http_unescape(void *context, struct MHD_Connection *connection, char *text) {
+    (void)context;
+    (void)connection;
+    size_t written = 0;
+    for (size_t read = 0; text[read] != 0; read++) {
+        int high = text[read] == '%' ? lgw_http_hex(text[read + 1]) : -1;
+        int low = high >= 0 ? lgw_http_hex(text[read + 2]) : -1;
+        if (low >= 0 && high + low > 0) {
+            text[written++] = (char)(high << 4 | low);
+            read += 2;
+        } else {
+            text[written++] = text[read];
+        }
+    }
+    text[written] = 0;
+    return written;
+}
 // MHD's start and options are variadic, which Swift can't call. The daemon polls with epoll in a thread of its own.
 static inline struct MHD_Daemon *lgw_http_start(const struct sockaddr *address, MHD_AccessHandlerCallback handler,
                                                 void *context, MHD_RequestCompletedCallback completed,
@@ -20,7 +44,8 @@ static inline struct MHD_Daemon *lgw_http_start(const struct sockaddr *address, 
         MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_UPGRADE | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL, handler, context,
         MHD_OPTION_SOCK_ADDR, address, MHD_OPTION_NOTIFY_COMPLETED, completed, context, MHD_OPTION_NOTIFY_CONNECTION,
         changed, context, MHD_OPTION_CONNECTION_LIMIT, bounds.connections, MHD_OPTION_PER_IP_CONNECTION_LIMIT,
-        bounds.per_address, MHD_OPTION_CONNECTION_TIMEOUT, bounds.idle_seconds, MHD_OPTION_END);
+        bounds.per_address, MHD_OPTION_CONNECTION_TIMEOUT, bounds.idle_seconds, MHD_OPTION_UNESCAPE_CALLBACK,
+        lgw_http_unescape, NULL, MHD_OPTION_END);
 }
 // The same over TLS. `priorities` is GnuTLS's text for versions and ciphers.
 static inline struct MHD_Daemon *lgw_http_start_tls(const struct sockaddr *address, MHD_AccessHandlerCallback handler,
@@ -34,7 +59,7 @@ static inline struct MHD_Daemon *lgw_http_start_tls(const struct sockaddr *addre
         MHD_OPTION_NOTIFY_CONNECTION, changed, context, MHD_OPTION_CONNECTION_LIMIT, bounds.connections,
         MHD_OPTION_PER_IP_CONNECTION_LIMIT, bounds.per_address, MHD_OPTION_CONNECTION_TIMEOUT, bounds.idle_seconds,
         MHD_OPTION_HTTPS_MEM_CERT, certificate, MHD_OPTION_HTTPS_MEM_KEY, key, MHD_OPTION_HTTPS_PRIORITIES, priorities,
-        MHD_OPTION_END);
+        MHD_OPTION_UNESCAPE_CALLBACK, lgw_http_unescape, NULL, MHD_OPTION_END);
 }
 // MHD closes the descriptor after it has said that the connection is closed.
 static inline int lgw_http_descriptor(struct MHD_Connection *connection) {

@@ -235,6 +235,7 @@ private func handleAccess(
     guard !isHandled else { return lgw_http_yes }
     guard shared.begin() else { return queue(.text("stopping\n", status: 503), on: connection, shared) }
     request.state.withLock { $0.isUnderWay = true }
+    // %00 in the path is left as it came (lgw_http_unescape): the C string would end there, and be another path.
     let parsed = HTTPRequest(
         method: strlen(method) <= HTTPServer.maxNameBytes ? String(cString: method) : "", path: String(cString: url),
         query: values(of: connection, lgw_http_arguments, areHeaders: false),

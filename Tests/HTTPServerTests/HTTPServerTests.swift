@@ -46,6 +46,21 @@ struct HTTPServerTests {
         await server.stop()
     }
 
+    @Test("a path is decoded once, and one with %00 in it is no other, shorter one")
+    func paths() async throws {
+        let server = try HTTPServer(host: "127.0.0.1", port: 0) { request in .text(request.path) }
+        for (given, expected) in [
+            ("/a%20b", "/a b"), ("/a%2fb%C3%a9", "/a/bé"), ("/a%2541", "/a%41"), ("/a%00b", "/a%00b"),
+            ("/a%00", "/a%00"), ("/a%zz%4", "/a%zz%4"), ("/a+b", "/a+b"),
+        ] {
+            let request = "GET \(given) HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+            let port = server.port
+            let answer = await BlockingCall.run { RawExchange.exchange(port, Array(request.utf8)) }
+            #expect(answer.hasSuffix("\r\n\r\n" + expected), "\(given)")
+        }
+        await server.stop()
+    }
+
     @Test("a stop waits for the request under way, and later ones are refused")
     func stop() async throws {
         let (began, release) = (AsyncEvent(), AsyncEvent())
