@@ -329,14 +329,23 @@ struct SettingsTests {
     @Test("an empty configuration prints every default, and each is what the table says")
     func printedDefaults() throws {
         let printed = try JSONText(parsing: configuration("{}").effective.text)
+        var untold: [String] = []
         for row in SettingsTable.rows where row.standard.hasPrefix("`") && !row.path.contains("[]") {
             let names = row.path.split(separator: ".").map(String.init)
             let value = names.reduce(printed) { $0[$1] ?? .null }
             guard let standard = row.standard.split(separator: "`").first,
                 let expected = try? JSONText(parsing: String(standard)), names[0] != "pairing"
-            else { continue }
+            else {
+                untold.append(row.path)
+                continue
+            }
             #expect(value == expected, "\(row.path)")
         }
+        // Their standard is another key, a variable, or that of a page which is not served.
+        #expect(
+            untold == [
+                "state_directory", "network.proxy", "long_connection.max_frame", "pairing.listen", "pairing.exposed",
+            ])
     }
 
     @Test("I8: no secret that stands in the file itself is printed, at whichever key")
