@@ -9,6 +9,8 @@ import Foundation
 package struct SealingKey: Sendable, Equatable {
     package enum Failure: Error, Sendable, Equatable, CustomStringConvertible {
         case notAKey
+        /// libsodium can't be used here (sodium_init): the system has no source of random numbers.
+        case noLibrary
         /// Changed, cut short, sealed for another app or domain, or with another key of the same id.
         case doesNotOpen(keyID: String)
         /// Sealed for no domain, in the first form, and the domain is not the platform's own.
@@ -17,6 +19,7 @@ package struct SealingKey: Sendable, Equatable {
         package var description: String {
             switch self {
             case .notAKey: "not 32 bytes in base64 or hexadecimal (openssl rand -base64 32 makes one)"
+            case .noLibrary: "libsodium does not work on this system (sodium_init): /dev/urandom can't be read"
             case .doesNotOpen(let keyID): "the sealed secret does not open with the key \(keyID)"
             case .isBoundToNoDomain(let keyID):
                 "the secret was sealed with the key \(keyID) before secrets were bound to a domain, and opens for "
@@ -52,9 +55,14 @@ package struct SealingKey: Sendable, Equatable {
     private static let library = sodium_init()
 
     /// - Parameter text: base64 or hexadecimal.
-    /// - Throws: `Failure.notAKey`.
+    /// - Throws: `Failure.notAKey`, `Failure.noLibrary`.
     package init(_ text: String) throws(Failure) {
-        _ = Self.library
+        try self.init(text, library: Self.library)
+    }
+
+    /// - Parameter library: what sodium_init said.
+    init(_ text: String, library: Int32) throws(Failure) {
+        guard library >= 0 else { throw .noLibrary }
         let bytes = Self.decodeHexadecimal(text) ?? Data(base64Encoded: text).map(Array.init) ?? []
         guard bytes.count == Self.keyBytes else { throw .notAKey }
         self.bytes = bytes

@@ -103,6 +103,19 @@ struct SealedDomainTests {
         #expect(changed["level"].string == "warning")
         #expect(changed["old_domain"].string == lark && changed["new_domain"].string == stranger.url)
 
+        // It is tried when something changes here, and never by itself: a reload that brings no key is no change.
+        let isShown = try await eventually {
+            try await pool.rows("SELECT connection_state, connection_retry_at FROM gateway.installation")
+                == ["(refused,)"]
+        }
+        #expect(isShown)
+        let (changes, lockings) = (
+            daemon.events("installation.credentials_changed").count, daemon.events("installation.secret_locked").count
+        )
+        daemon.signal(SIGHUP)
+        #expect(try await daemon.logs("installation.secret_locked", count: lockings + 1))
+        #expect(daemon.events("installation.credentials_changed").count == changes)
+
         // Who mends it is not led into giving the secret away.
         let refused = try await command("installation", "set-secret", "cli_a", "--secret", "env:SECRET", status: 1)
         #expect(refused.contains("the domain of cli_a in the database is \(stranger.url)"), "\(refused)")

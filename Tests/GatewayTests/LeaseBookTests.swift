@@ -329,10 +329,16 @@ struct LeaseBookTests {
         #expect(book.receive(.secretMissing(Connection(lease: lease(), number: 1))) == [])
         #expect(book.leases == [lease()])
         #expect(book.receive(.reloaded(changed: [])) == [.load([lease().installation])])
+        // Still without: nothing has changed, and nobody is told so.
+        #expect(
+            book.receive(.loaded(row(lease()), isInUse: false, isLocked: true))
+                == [.connect(row(lease()), as: second)])
+        #expect(book.receive(.secretMissing(second)) == [])
+        let third = Connection(lease: lease(), number: 3)
         #expect(
             book.receive(.loaded(row(lease()), isInUse: false))
-                == [.log(.credentialsChanged(appID: "cli_1")), .connect(row(lease()), as: second)])
-        #expect(book.receive(.secretMissing(second)) == [])
+                == [.log(.credentialsChanged(appID: "cli_1")), .connect(row(lease()), as: third)])
+        #expect(book.receive(.secretMissing(third)) == [])
         #expect(
             book.receive(.held([held(lease(), isWanted: true)], believed: [lease()])) == [.release(lease())])
     }

@@ -12,6 +12,9 @@ struct SealingKeyTests {
         #expect(key.id == "700abc65")
         // Of the first form: without the 2.
         #expect(key.firstFormID == "6fef61ad")
+        #expect(throws: SealingKey.Failure.noLibrary) {
+            try SealingKey(String(repeating: "0b", count: 32), library: -1)
+        }
         let other = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
         #expect(try !other.contains(SealingKey(other).id))
     }

@@ -216,9 +216,10 @@ actor Hub {
         }
     }
 
-    private func isInUse(_ row: InstallationRow) -> Bool {
-        guard let used = connections[row.lease.installation]?.supervisor.credentials else { return false }
-        return used == (try? source.credentials(of: row))
+    private func loaded(_ row: InstallationRow) -> LeaseBook.Event {
+        let used = connections[row.lease.installation]?.supervisor.credentials
+        let found = try? source.credentials(of: row)
+        return .loaded(row, isInUse: used != nil && used == found, isLocked: found == nil)
     }
 
     private func load(_ installations: [InstallationID]) async {
@@ -226,7 +227,7 @@ actor Hub {
             let rows = try await parts.repository.loadInstallations(installations)
             parts.outages.succeeded("load_installations")
             // All at once: one that ends slowly holds up no other.
-            let renewals = rows.flatMap { receive(.loaded($0, isInUse: isInUse($0))) }
+            let renewals = rows.flatMap { receive(loaded($0)) }
             for work in renewals { await work.value }
         } catch {
             parts.outages.failed("load_installations", error)

@@ -33,7 +33,8 @@ struct LeaseBook {
         /// Credentials of the configuration have changed.
         case reloaded(changed: Set<String>)
         /// An installation was read again, and its connection has these credentials already, or has not.
-        case loaded(InstallationRow, isInUse: Bool)
+        /// - isLocked: they can't be had.
+        case loaded(InstallationRow, isInUse: Bool, isLocked: Bool = false)
         case notLoaded([InstallationID])
         /// No connection was made.
         case secretMissing(Connection)
@@ -150,7 +151,7 @@ struct LeaseBook {
         case .lost(let lease, let reason): lose(lease, reason)
         case .notRenewedInTime: leases.flatMap { lose($0, "it could not be renewed in time") }
         case .reloaded(let changed): reload(changed)
-        case .loaded(let row, let isInUse): loaded(row, isInUse)
+        case .loaded(let row, let isInUse, let isLocked): loaded(row, isInUse, isLocked)
         case .notLoaded(let installations): notLoaded(installations)
         case .secretMissing(let connection): secretMissing(connection)
         case .ended(let connection): ended(connection)
@@ -286,7 +287,7 @@ struct LeaseBook {
         return concerned.isEmpty ? [] : [.load(concerned.map(\.lease.installation).sorted())]
     }
 
-    private mutating func loaded(_ row: InstallationRow, _ isInUse: Bool) -> [Action] {
+    private mutating func loaded(_ row: InstallationRow, _ isInUse: Bool, _ isLocked: Bool) -> [Action] {
         let installation = row.lease.installation
         // One that was read before the newest change may come after it.
         guard let entry = entries[installation], entry.lease == row.lease, !entry.phase.isHandover, !isStopping,
@@ -303,7 +304,9 @@ struct LeaseBook {
             guard let connection = running[installation] else { return moved }
             entries[installation]?.phase = .renewing
             return moved + [.end(connection)]
-        case .locked: return moved + [.log(.credentialsChanged(appID: row.appID))] + connect(installation)
+        // Tried in any case, so that somebody who has just reloaded reads what is still missing.
+        case .locked:
+            return moved + (isLocked ? [] : [.log(.credentialsChanged(appID: row.appID))]) + connect(installation)
         // They connect with the row that is the newest then.
         case .restoring, .waiting, .renewing: return moved
         case .queued, .leaving, .releasing: return moved

@@ -165,7 +165,7 @@ private struct LeaseWorld {
             for row in rows {
                 let open = connections.first { $0.key.lease.installation == row.lease.installation }
                 let isLocked = database[row.lease.installation]?.isLocked ?? true
-                try receive(.loaded(row, isInUse: open?.value == row.sealedSecret && !isLocked))
+                try receive(.loaded(row, isInUse: open?.value == row.sealedSecret && !isLocked, isLocked: isLocked))
             }
         }
     }
