@@ -17,7 +17,7 @@ struct LivenessWayTests {
             socket = try NotifySocket()
         }
 
-        var variables: [String: String] { ["NOTIFY_SOCKET": socket.path, "WATCHDOG_USEC": "400000"] }
+        var variables: [String: String] { ["NOTIFY_SOCKET": socket.path, "WATCHDOG_USEC": "2000000"] }
 
         /// Everything until now.
         var all: [String] {
@@ -29,7 +29,7 @@ struct LivenessWayTests {
 
         func beatsOn() async throws -> Bool {
             let before = beats
-            return try await eventually { beats > before + 2 }
+            return try await eventually { beats > before + 1 }
         }
     }
 
@@ -38,6 +38,11 @@ struct LivenessWayTests {
         let url = try #require(URL(string: "http://127.0.0.1:\(port)\(path)"))
         let answer = try await HTTPExchange(timeout: .seconds(30)).send("GET", url)
         return (answer.status, String(decoding: answer.body, as: UTF8.self))
+    }
+
+    /// A machine that is busy for a second makes it 503 for a moment.
+    private func isHealthy(_ daemon: Daemon) async throws -> Bool {
+        try await eventually { try await get("/healthz", daemon).status == 200 }
     }
 
     /// Holds one thread of a process, as a debugger does, until it is let go.
@@ -76,7 +81,7 @@ struct LivenessWayTests {
             ["run", "--config", try Daemon.file(stage.configuration())], environment: systemd.variables)
         #expect(try await daemon.logs("connection.opened"))
         #expect(try await systemd.beatsOn())
-        #expect(try await get("/healthz", daemon).status == 200)
+        #expect(try await isHealthy(daemon))
 
         let thread = try await HeldThread(named: "sockets", of: daemon)
         let isSeen = try await eventually { try await get("/healthz", daemon).status == 503 }
@@ -90,7 +95,7 @@ struct LivenessWayTests {
 
         await thread.letGo()
         #expect(try await systemd.beatsOn())
-        #expect(try await get("/healthz", daemon).status == 200)
+        #expect(try await isHealthy(daemon))
         #expect(await daemon.stop() == 0)
         await stage.end()
     }
@@ -106,7 +111,7 @@ struct LivenessWayTests {
         try await server.stop(mode: .immediate, deadline: .after(.seconds(30)))
         #expect(try await eventually { try await get("/readyz", daemon).status == 503 })
         #expect(try await systemd.beatsOn())
-        #expect(try await get("/healthz", daemon).status == 200)
+        #expect(try await isHealthy(daemon))
         await stage.end(daemon)
     }
 
@@ -139,7 +144,7 @@ struct LivenessWayTests {
         try FileManager.default.moveItem(atPath: place.data, toPath: place.data + ".away")
         kill(postmaster, SIGKILL)
         #expect(try await shows("Postgres ended, starting it again (attempt 3)"))
-        #expect(try await get("/healthz", daemon).status == 200)
+        #expect(try await isHealthy(daemon))
         #expect(try await get("/readyz", daemon).status == 503)
         #expect(try await systemd.beatsOn())
         #expect(try await shows("Postgres can't be started again, stopping"))
