@@ -285,6 +285,7 @@ extension Configuration {
 
     package func gatewaySettings(databaseURL: String) -> GatewaySettings {
         var settings = GatewaySettings(databaseURL: databaseURL, agents: agents, installations: installations)
+        settings.mayRevokeAll = values.isGiven(Settings.keys.installations) && installations.isEmpty
         settings.poolerURL = values.poolerURL
         settings.network = network
         settings.longConnection = longConnection

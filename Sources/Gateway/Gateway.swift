@@ -44,7 +44,7 @@ package final class Gateway: Sendable {
     }
 
     /// Brings the schema up to date and makes what the configuration names exist.
-    /// - Throws: `MigrationError`, `PostgresError`.
+    /// - Throws: `MigrationError`, `RevokesEveryBot`, `PostgresError`.
     package func prepare() async throws {
         let server = Pool(url: ground.settings.databaseURL, size: 1, mustWrite: true)
         do {
@@ -56,14 +56,14 @@ package final class Gateway: Sendable {
             await server.close()
             throw error
         }
-        try await applyConfiguration(agents: ground.settings.agents, installations: ground.settings.installations)
+        try await apply(ground.settings.configured)
     }
 
     /// Applies what a configuration that was read again says of agents, installations, secrets, sealing keys, batching
     /// and limits. What did not change goes on undisturbed. Called while the gateway runs: what `started` is told of.
-    /// - Throws: `PostgresError`; then nothing was applied.
+    /// - Throws: `RevokesEveryBot`, `PostgresError`; then nothing was applied.
     package func reload(_ new: GatewaySettings) async throws {
-        try await applyConfiguration(agents: new.agents, installations: new.installations)
+        try await apply(new.configured)
         guard let parts = parts.withLock({ $0 }) else { return }
         parts.pacer.update(new.sendLimits)
         // The windows first: one that they close before the database would stays open a little longer, and no harm done.
@@ -81,8 +81,8 @@ package final class Gateway: Sendable {
 
     /// What the file made and names no longer is revoked or archived; what commands made is left alone, and what
     /// commands say of the rest counts. What that hides of the file is said each time.
-    private func applyConfiguration(agents: [AgentSettings], installations: [InstallationSettings]) async throws {
-        let changes = try await ground.repository.applyConfiguration(agents: agents, installations: installations)
+    private func apply(_ configured: ConfiguredParts) async throws {
+        let changes = try await ground.repository.applyConfiguration(configured)
         // Of what stays revoked the override is told.
         for change in changes where change.change != "stays_revoked" {
             ground.logger.log(.configurationApplied(change))

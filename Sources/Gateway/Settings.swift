@@ -11,6 +11,8 @@ package struct GatewaySettings: Sendable {
     package var poolerURL: String?
     package var agents: [AgentSettings]
     package var installations: [InstallationSettings]
+    /// Says that there are no bots; see `ConfiguredParts`.
+    package var mayRevokeAll = false
     package var batching = Batching()
     package var lease = LeaseTiming()
     /// What app secrets in the database are sealed with.
@@ -29,6 +31,10 @@ package struct GatewaySettings: Sendable {
         self.databaseURL = databaseURL
         self.agents = agents
         self.installations = installations
+    }
+
+    package var configured: ConfiguredParts {
+        ConfiguredParts(agents: agents, installations: installations, mayRevokeAll: mayRevokeAll)
     }
 }
 

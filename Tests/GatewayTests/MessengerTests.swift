@@ -273,7 +273,8 @@ struct MessengerTests {
         #expect(try await sent("**b** " + text, session: session)?.contains("**b** @all <at id=ou_1></at>") == true)
         #expect(try await sent(text, session: nil)?.contains("@all @ou_1 @ou_2") == true)
         let agents = [AgentSettings(workspace: "acme", name: "support", runtime: "default", mayMentionAll: true)]
-        _ = try await fixture.repository.applyConfiguration(agents: agents, installations: [])
+        _ = try await fixture.repository.applyConfiguration(
+            ConfiguredParts(agents: agents, installations: [], mayRevokeAll: true))
         #expect(try await sent(text, session: session)?.contains(#"<at user_id=\"all\"></at> \#(known)"#) == true)
         // A replica of the version before names no such thing, and changes nothing of it.
         try await fixture.pool.run(

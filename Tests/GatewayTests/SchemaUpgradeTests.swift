@@ -23,7 +23,9 @@ struct SchemaUpgradeTests {
         #expect(migrated.bodies == fresh.bodies)
         let record = "SELECT number, name, checksum FROM gateway.migration ORDER BY number"
         #expect(try await new.rows(record) == old.rows(record))
-        #expect(try await new.rows(record).count == GatewaySchema.migrator.migrations.last?.number)
+        let numbers = Array(1...16) + GatewaySchema.migrator.migrations.map(\.number)
+        #expect(
+            try await new.rows("SELECT number FROM gateway.migration ORDER BY number") == numbers.map { "(\($0))" })
         await new.close()
         await old.close()
 

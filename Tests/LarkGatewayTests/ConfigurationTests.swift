@@ -40,6 +40,16 @@ struct ConfigurationTests {
         #expect(lark.installations[0].locale == .en)
     }
 
+    @Test("only a file that says itself that there are no bots may revoke all of them")
+    func mayRevokeAll() throws {
+        func mayRevokeAll(_ text: String) throws -> Bool {
+            try parse(text).gatewaySettings(databaseURL: "").mayRevokeAll
+        }
+        #expect(try mayRevokeAll(#"{"installations": []}"#))
+        #expect(try !mayRevokeAll("{}"))
+        #expect(try !mayRevokeAll(#"{"installations": [{\#(fourNames)}]}"#))
+    }
+
     @Test("an agent's runtime is default unless it is named; null is offline")
     func agents() throws {
         let configuration = try parse(

@@ -104,7 +104,7 @@ enum SQL {
     static let removeMember = statement("remove_member", PackageResources.remove_member_sql)
 
     // Administration.
-    static let applyConfiguration = call("apply_configuration", 2, returning: ["kind", "name", "change"])
+    static let applyConfiguration = call("apply_configuration", 3, returning: ["kind", "name", "change"])
     static let addInstallation = statement("add_installation", PackageResources.add_installation_sql)
     static let revokeInstallation = call("revoke_installation", 3, as: "is_revoked")
     static let restoreInstallation = call("restore_installation", 2, as: "is_restored")

@@ -34,6 +34,7 @@ package enum GatewaySchema {
         migration(21, "trust", PackageResources._21_trust_sql),
         migration(22, "turns", PackageResources._22_turns_sql),
         migration(23, "overrides", PackageResources._23_overrides_sql),
+        migration(24, "revoking_all", PackageResources._24_revoking_all_sql),
     ]
 
     /// The first sixteen migrations. What they made is part of SQL/schema and SQL/functions.

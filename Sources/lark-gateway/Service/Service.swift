@@ -2,6 +2,7 @@ import AsyncRuntime
 import Configuration
 import Gateway
 import Postgres
+import Store
 
 /// The daemon as a service: its Postgres, its gateway and its metrics, from start to stop, and what signals and systemd
 /// want of it.
@@ -97,6 +98,8 @@ struct Service: Sendable {
                 try await Database.refusePooler(configuration)
                 try await Database.explainingLacks(at: url, for: .gateway) { try await gateway.prepare() }
                 return true
+            } catch let error as RevokesEveryBot {
+                throw ConfigurationError(keyPath: "installations", problem: "\(error); \(error.hint)")
             } catch PostgresError.connection(let reason) where !patience.hasPassed && Self.mayPass(reason) {
                 logger.log(.databaseUnavailable(during: "start", PostgresError.connection(reason)))
                 await stop.wait(atMost: max(backoff.next(), .milliseconds(500)))

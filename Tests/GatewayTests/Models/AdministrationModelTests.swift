@@ -49,6 +49,7 @@ struct AdministrationModelTests {
         let agents: [String: String?]
         /// App to agent.
         let installations: [String: String]
+        let mayRevokeAll: Bool
 
         var named: Set<String> { Set(agents.keys).union(installations.values) }
     }
@@ -115,12 +116,22 @@ struct AdministrationModelTests {
         /// - Returns: what changed; nil when it was refused.
         func apply(_ file: File) async throws -> [ConfigurationChange]? {
             try await unlessRefused {
-                try await repository.applyConfiguration(
-                    agents: file.agents.map {
-                        AgentSettings(workspace: parts($0.key).workspace, name: parts($0.key).name, runtime: $0.value)
-                    },
-                    installations: file.installations.sorted { $0.key < $1.key }.map { settings($0.key, $0.value) })
+                try await repository.applyConfiguration(parts(of: file))
             }
+        }
+
+        /// - Returns: what `apply` would return.
+        func preview(_ file: File) async throws -> [ConfigurationChange]? {
+            try await unlessRefused { try await repository.previewConfiguration(parts(of: file)) }
+        }
+
+        private func parts(of file: File) -> ConfiguredParts {
+            ConfiguredParts(
+                agents: file.agents.map {
+                    AgentSettings(workspace: parts($0.key).workspace, name: parts($0.key).name, runtime: $0.value)
+                },
+                installations: file.installations.sorted { $0.key < $1.key }.map { settings($0.key, $0.value) },
+                mayRevokeAll: file.mayRevokeAll)
         }
 
         func add(_ app: String, to agent: String) async throws -> Bool {
@@ -142,6 +153,8 @@ struct AdministrationModelTests {
             do {
                 return try await body()
             } catch PostgresError.statement(let error) where error.sqlState == "GW002" {
+                return nil
+            } catch is RevokesEveryBot {
                 return nil
             }
         }
@@ -175,7 +188,8 @@ struct AdministrationModelTests {
             let agents = world.agents.filter { _ in Bool.random(using: &random) }
             let file = File(
                 agents: Dictionary(uniqueKeysWithValues: agents.map { ($0, random.pick(Self.runtimes)) }),
-                installations: Dictionary(uniqueKeysWithValues: apps.map { ($0, random.pick(world.agents)) }))
+                installations: Dictionary(uniqueKeysWithValues: apps.map { ($0, random.pick(world.agents)) }),
+                mayRevokeAll: Bool.random(using: &random))
             return try await apply(file, world, before)
         case 3:
             let known = before.installations[app]
@@ -237,11 +251,21 @@ struct AdministrationModelTests {
     }
 
     private func apply(_ file: File, _ world: World, _ before: State) async throws {
-        let isRefused = file.installations.contains { app, agent in
+        let active = before.installations.filter { $0.value.origin == "config" && $0.value.revokedBy == nil }
+        let revokesAll = !active.isEmpty && active.allSatisfy {
+            file.installations[$0.key] == nil && !$0.value.isOverridden
+        }
+        let isElsewhere = file.installations.contains { app, agent in
             guard let known = before.installations[app], known.revokedBy == nil else { return false }
             return known.agent.prefix(3) != agent.prefix(3)
         }
+        let isRefused = isElsewhere || revokesAll && !file.mayRevokeAll
+        let preview = try await world.preview(file)
+        try Deviation.unless(try await world.state() == before, "a preview of \(file) changed something")
         let changes = try await world.apply(file)
+        func sorted(_ changes: [ConfigurationChange]?) -> [String]? { changes?.map { "\($0)" }.sorted() }
+        try Deviation.unless(
+            sorted(preview) == sorted(changes), "\(preview as Any) was foretold, and \(changes as Any) came")
         let after = try await world.state()
         try Deviation.unless((changes == nil) == isRefused, "\(file) on \(before): \(changes as Any)")
         guard changes != nil else { return try Deviation.unless(after == before, "a refused file changed \(after)") }

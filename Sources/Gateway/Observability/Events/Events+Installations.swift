@@ -59,7 +59,12 @@ extension LogEvent {
             .error, "configuration.refused",
             [
                 ("error", .text("\(error)")),
-                ("hint", .text("everything goes on as before; correct the file, and reload")),
+                (
+                    "hint",
+                    .text(
+                        (error as? RevokesEveryBot).map { "everything goes on as before; \($0.hint)" }
+                            ?? "everything goes on as before; correct the file, and reload")
+                ),
             ])
     }
 

@@ -4,6 +4,8 @@
 --                     may_mention_all, which stays as it is
 --   p_installations   [{app_id, workspace, agent, domain, locale, access, strangers_in_context}];
 --                     strangers_in_context: include, omit, null (as access is), or left out as may_mention_all
+--   p_may_revoke_all  false: a file that leaves none of the bots active that the file made before is refused, whatever
+--                     it names instead
 --
 -- What the file made before and no longer names is revoked (installations) or archived (agents), never deleted. What a
 -- command made is left alone, and so is what a command says of anything (agent_override, installation_override): the
@@ -11,12 +13,14 @@
 --
 --   kind           change
 --   installation   added, restored, revoked; stays_revoked when a command had revoked it
---   agent          restored, archived
+--   agent          restored, archived; its name is workspace/agent
 --
--- Raises GW002 when an app is active in another workspace. Locks: an advisory lock first, so that replicas that start
--- together apply the same file one after another. Called by the gateway at its start and at a reload.
-CREATE OR REPLACE FUNCTION gateway.apply_configuration(p_agents jsonb, p_installations jsonb)
-RETURNS TABLE (kind text, name text, change text) LANGUAGE plpgsql
+-- Raises GW002 when an app is active in another workspace, and GW003 for p_may_revoke_all. Locks: an advisory lock
+-- first, so that replicas that start together apply the same file one after another. Called by the gateway at its start
+-- and at a reload, and by the command `check`, which rolls it back.
+CREATE OR REPLACE FUNCTION gateway.apply_configuration(
+    p_agents jsonb, p_installations jsonb, p_may_revoke_all boolean DEFAULT true
+) RETURNS TABLE (kind text, name text, change text) LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column
@@ -25,9 +29,12 @@ DECLARE
     v_installation record;
     v_result record;
     v_named bigint[] := '{}';
+    v_active text[];
 BEGIN
     -- Replicas that start together apply the same file one after another.
     PERFORM pg_advisory_xact_lock(7810759452391891044);
+    v_active := ARRAY(SELECT i.app_id FROM gateway.installation i WHERE i.origin = 'config' AND i.status = 'active'
+        ORDER BY i.id);
     FOR v_agent IN SELECT * FROM jsonb_to_recordset(p_agents) AS r (workspace text, name text, runtime text) LOOP
         v_named := v_named || gateway.apply_agent(v_agent.workspace, v_agent.name, v_agent.runtime, true);
     END LOOP;
@@ -62,20 +69,29 @@ BEGIN
         PERFORM gateway.revoke_installation(v_installation.app_id, 'config');
         RETURN QUERY SELECT 'installation', v_installation.app_id, 'revoked';
     END LOOP;
+    IF NOT p_may_revoke_all AND cardinality(v_active) > 0 AND NOT EXISTS (
+        SELECT FROM gateway.installation i WHERE i.app_id = ANY (v_active) AND i.status = 'active') THEN
+        RAISE EXCEPTION 'the file names none of the bots that it made before, and would revoke them all: %',
+            array_to_string(v_active[1:10], ', ')
+            || CASE WHEN cardinality(v_active) > 10 THEN format(' and %s more', cardinality(v_active) - 10) ELSE '' END
+            USING ERRCODE = 'GW003';
+    END IF;
 
     UPDATE gateway.agent a SET is_in_file = NOT a.is_in_file WHERE a.is_in_file <> (a.id = ANY (v_named));
     RETURN QUERY
     UPDATE gateway.agent a SET archived_at = NULL, archived_by = NULL, origin = 'config'
-    WHERE a.id = ANY (v_named) AND a.archived_by = 'config'
-    RETURNING 'agent', a.name, 'restored';
+    FROM gateway.workspace w
+    WHERE w.id = a.workspace_id AND a.id = ANY (v_named) AND a.archived_by = 'config'
+    RETURNING 'agent', w.name || '/' || a.name, 'restored';
     UPDATE gateway.agent a SET origin = 'config'
     FROM jsonb_to_recordset(p_agents) AS r (workspace text, name text), gateway.workspace w
     WHERE w.name = r.workspace AND a.workspace_id = w.id AND a.name = r.name AND a.origin <> 'config';
     -- An agent that a command's installation needs stays, and so does one that a command restored.
     RETURN QUERY
     UPDATE gateway.agent a SET archived_at = clock_timestamp(), archived_by = 'config'
-    WHERE a.origin = 'config' AND a.archived_at IS NULL AND NOT a.is_in_file
+    FROM gateway.workspace w
+    WHERE w.id = a.workspace_id AND a.origin = 'config' AND a.archived_at IS NULL AND NOT a.is_in_file
         AND NOT EXISTS (SELECT FROM gateway.agent_override o WHERE o.agent_id = a.id AND o.setting = 'archived')
         AND NOT EXISTS (SELECT FROM gateway.installation i WHERE i.agent_id = a.id AND i.status = 'active')
-    RETURNING 'agent', a.name, 'archived';
+    RETURNING 'agent', w.name || '/' || a.name, 'archived';
 END $$;
