@@ -110,4 +110,75 @@ struct RevocationTests {
         #expect(try await place.states() == ["(cli_a,active)", "(cli_b,active)"])
         await place.stage.end()
     }
+
+    @Test("12: check says what a start or reload would change, and changes nothing, not a row and not an identity")
+    func check() async throws {
+        let place = try await Place()
+        #expect(await (try await place.start()).stop() == 0)
+        let rows = """
+            SELECT i.xmin, i.*, a.xmin, a.* FROM gateway.installation i JOIN gateway.agent a ON a.id = i.agent_id
+            ORDER BY i.id
+            """
+        let before = try await place.stage.rows(rows)
+        var (output, status) = try await place.command("check")
+        #expect(status == 0, "\(output)")
+        #expect(
+            output.contains("ok    changes: a start or reload would leave agents and bots as they are"), "\(output)")
+
+        try place.write(["cli_b", "cli_c"], agent: "sales")
+        (output, status) = try await place.command("check")
+        #expect(status == 0, "\(output)")
+        let changes = output.split(separator: "\n").filter { $0.contains("changes: ") }
+        #expect(
+            changes == [
+                "warn  changes: would revoke cli_a: the file does not name it any more",
+                "warn  changes: would archive acme/support: the file does not name it any more",
+                "ok    changes: would add cli_c",
+            ])
+        #expect(try await place.stage.rows(rows) == before)
+        #expect(try await place.stage.rows("SELECT name FROM gateway.agent") == ["(support)"])
+
+        try place.write(nil)
+        (output, status) = try await place.command("check")
+        #expect(status == 78)
+        #expect(
+            output.contains("FAIL  installations: the file names none of the bots that it made before"), "\(output)")
+        #expect(output.contains("cli_a, cli_b; where that is a mistake"))
+
+        // What a command revoked.
+        try place.write(["cli_a", "cli_b"])
+        #expect(try await place.command("installation", "revoke", "cli_a").status == 0)
+        (output, _) = try await place.command("check")
+        #expect(output.contains("warn  changes: cli_a stays revoked: a command revoked it"), "\(output)")
+        await place.stage.end()
+    }
+
+    @Test("12: check waits a second at most for who applies a file at the same time, and then says that it can't tell")
+    func busy() async throws {
+        let place = try await Place()
+        #expect(await (try await place.start()).stop() == 0)
+        let output = try await place.stage.pool.withConnection(deadline: .after(.seconds(60))) { connection in
+            _ = try await connection.query(
+                Statement(name: "hold", sql: "SELECT pg_advisory_lock(7810759452391891044)"),
+                deadline: .after(.seconds(10)))
+            let (output, status) = try await place.command("check")
+            #expect(status == 0, "\(output)")
+            await connection.close()
+            return output
+        }
+        #expect(
+            output.contains("warn  changes: they can't be told now: apply_configuration: SQLSTATE 55P03"), "\(output)")
+        await place.stage.end()
+    }
+
+    @Test("12: a schema that is not there yet, or is not up to date, is not asked what would change")
+    func schema() async throws {
+        let place = try await Place(url: try await TestPostgres.makeEmptyDatabase())
+        try place.write(["cli_a"])
+        let (output, status) = try await place.command("check")
+        #expect(status == 0, "\(output)")
+        #expect(output.contains("ok    changes: not known before the schema is up to date"), "\(output)")
+        #expect(try await place.stage.rows("SELECT FROM pg_namespace WHERE nspname = 'gateway'").isEmpty)
+        await place.stage.end()
+    }
 }

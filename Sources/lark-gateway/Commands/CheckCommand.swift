@@ -35,7 +35,9 @@ enum CheckCommand {
             if configuration.databaseURL == nil, let directory = configuration.stateDirectory {
                 code = max(code, CheckStateDirectory.run(directory, file))
             }
-            code = max(code, await CheckDatabase.run(configuration))
+            let database = await CheckDatabase.run(configuration)
+            code = max(code, database)
+            if database == ExitCode.done { code = max(code, await CheckChanges.tell(of: configuration)) }
         }
         for (index, installation) in configuration.installations.enumerated() {
             let keys = ["installations[\(index)].app_secret", "network.proxy"]
