@@ -1,4 +1,5 @@
 import CLibpq
+import Foundation
 
 /// A connection URI or keyword text, as libpq reads it (Postgres documentation, 34.1.1).
 package enum ConnectionText {
@@ -20,13 +21,8 @@ package enum ConnectionText {
         return true
     }
 
-    /// What is to be said of the way to the server: the hosts that are not this machine, and the `sslmode`, where that
-    /// is less than `verify-full`, so that somebody in between could read all, or be the server.
-    /// - Parameter environment: libpq takes from it what the text does not say (Postgres documentation, 34.15).
-    /// - Returns: nil where all is well.
-    package static func unverifiedWay(
-        _ text: String, environment: [String: String]
-    ) -> (hosts: [String], sslMode: String)? {
+    /// What the text says, by libpq's keywords; nil: libpq does not take it.
+    package static func values(_ text: String) -> [String: String]? {
         guard let options = PQconninfoParse(text, nil) else { return nil }
         defer { PQconninfoFree(options) }
         var found: [String: String] = [:]
@@ -35,6 +31,25 @@ package enum ConnectionText {
             if let value = option.pointee.val { found[String(cString: keyword)] = String(cString: value) }
             option = option.advanced(by: 1)
         }
+        return found
+    }
+
+    /// The text that says these keywords.
+    package static func text(_ values: [String: String]) -> String {
+        values.sorted { $0.key < $1.key }.map { key, value in
+            let quoted = value.replacingOccurrences(of: "\\", with: "\\\\").replacingOccurrences(of: "'", with: "\\'")
+            return "\(key)='\(quoted)'"
+        }.joined(separator: " ")
+    }
+
+    /// What is to be said of the way to the server: the hosts that are not this machine, and the `sslmode`, where that
+    /// is less than `verify-full`, so that somebody in between could read all, or be the server.
+    /// - Parameter environment: libpq takes from it what the text does not say (Postgres documentation, 34.15).
+    /// - Returns: nil where all is well.
+    package static func unverifiedWay(
+        _ text: String, environment: [String: String]
+    ) -> (hosts: [String], sslMode: String)? {
+        guard let found = values(text) else { return nil }
         // A service is a file of settings, which may name any host.
         let service = found["service"] ?? environment["PGSERVICE"]
         let addresses = found["hostaddr"] ?? environment["PGHOSTADDR"]

@@ -8,7 +8,7 @@ package struct WorkerRole: Sendable {
     package let isThere: Bool
 }
 
-/// Roles that may call the worker functions, and nothing else of the schema.
+/// Roles that may call the worker functions, and nothing else of the schema; and those for the commands.
 extension Repository {
     package func workerRoles() async throws -> [WorkerRole] {
         try await run(SQL.listWorkerRoles, []).map { row in
@@ -28,5 +28,11 @@ extension Repository {
     /// - Returns: for how many runtimes it can't work any more.
     package func removeWorkerRole(_ name: String, runtime: String?) async throws -> Int {
         try await run(SQL.removeWorkerRole, [.text(name), .text(runtime)]).first.map { try $0.value("removed") } ?? 0
+    }
+
+    /// Gives a role the rights of the commands of administration.
+    /// - Throws: as `addWorkerRole`.
+    package func addOperatorRole(_ name: String) async throws {
+        try await run(SQL.addOperatorRole, [.text(name)])
     }
 }

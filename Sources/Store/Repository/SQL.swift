@@ -22,6 +22,7 @@ enum SQL {
     static let completeTask = call("complete_task", 4)
     static let failTask = call("fail_task", 4)
     static let expireClaims = call("expire_claims", 0, as: "expired")
+    static let addOperatorRole = call("add_operator_role", 1)
     static let addWorkerRole = call("add_worker_role", 2)
     static let removeWorkerRole = call("remove_worker_role", 2, as: "removed")
     static let listWorkerRoles = statement("list_worker_roles", PackageResources.list_worker_roles_sql)

@@ -18,6 +18,8 @@ package struct SchemaAccess: Sendable, Equatable {
     package var mayCreate = false
     /// Whether the role may claim tasks.
     package var mayWork = false
+    /// Whether the role may run the commands of administration.
+    package var mayOperate = false
 
     /// Who wants to use the schema.
     package enum Use: Sendable { case gateway, command }
@@ -39,7 +41,9 @@ package struct SchemaAccess: Sendable, Equatable {
                 has_database_privilege(current_database(), 'CREATE') AS may_create,
                 coalesce(has_schema_privilege(n.oid, 'USAGE'), false) AND EXISTS (
                     SELECT FROM pg_catalog.pg_proc p WHERE p.pronamespace = n.oid AND p.proname = 'claim_task'
-                    AND has_function_privilege(p.oid, 'EXECUTE')) AS may_work
+                    AND has_function_privilege(p.oid, 'EXECUTE')) AS may_work,
+                coalesce((SELECT has_table_privilege(c.oid, 'INSERT') FROM pg_catalog.pg_class c
+                    WHERE c.relnamespace = n.oid AND c.relname = 'invitation'), false) AS may_operate
             FROM (SELECT) one LEFT JOIN pg_catalog.pg_namespace n ON n.nspname = 'gateway'
             """, isPrepared: false)
 
@@ -57,6 +61,7 @@ package struct SchemaAccess: Sendable, Equatable {
         hasTables = try row.value("has_tables")
         mayCreate = try row.value("may_create")
         mayWork = try row.value("may_work")
+        mayOperate = try row.value("may_operate")
     }
 
     /// Asks the server that a URL leads to.
@@ -85,6 +90,7 @@ package struct SchemaAccess: Sendable, Equatable {
                     statement: "GRANT CREATE ON DATABASE \(database) TO \(role);")
         }
         if !isOwner {
+            if use == .command, mayOperate { return .owner(role: role) }
             return .right(
                 problem: "the role \(role) has not the rights of \(owner), which owns the schema gateway",
                 statement: "GRANT \(owner) TO \(role);")
@@ -102,6 +108,8 @@ package enum SchemaLack: Error, Sendable, Equatable, CustomStringConvertible {
     case schema
     /// - Parameter statement: what an administrator of the database types.
     case right(problem: String, statement: String)
+    /// The command is none of an operator's.
+    case owner(role: String)
     /// A right that `SchemaAccess` does not know of.
     case other(StatementError)
 
@@ -112,6 +120,9 @@ package enum SchemaLack: Error, Sendable, Equatable, CustomStringConvertible {
         case .schema: "the schema is missing: start the gateway or run lark-gateway migrate"
         case .right(let problem, let statement):
             "\(problem). As an administrator of the database: \(statement)"
+        case .owner(let role):
+            "the role \(role) may not do that: this command needs the role that owns the schema gateway, as in the "
+                + "gateway's own configuration"
         case .other(let error):
             "\(error). The role that owns the schema gateway has all rights that are needed; lark-gateway migrate "
                 + "--grant gives them to the other roles"

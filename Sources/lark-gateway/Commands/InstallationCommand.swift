@@ -11,9 +11,8 @@ enum InstallationCommand {
     static let usage: TerminalText = """
         installation list [--limit N] [--json] | add APP_ID --workspace W --agent A --secret SOURCE [--domain feishu|lark|URL] [--access pairing|open] [--locale en|zh]
                 | set-secret APP_ID --secret SOURCE [--domain D] | revoke APP_ID | restore APP_ID | reset APP_ID | reseal
-        SOURCE is \(sources)
+        SOURCE is \(Arguments.sources)
         """
-    private static let sources: TerminalText = "env:NAME, file:/path, credential:name, or - for standard input"
 
     static func run(_ words: [String]) async throws -> Int32 {
         let arguments = try Arguments(
@@ -85,7 +84,7 @@ enum InstallationCommand {
             throw UsageError("\(appID) stands in the configuration file already, which is what counts")
         }
         let settings = try InstallationSettings(
-            appID: appID, appSecret: secret(arguments), domain: arguments.options["domain"] ?? "feishu",
+            appID: appID, appSecret: arguments.secret("secret"), domain: arguments.options["domain"] ?? "feishu",
             workspace: arguments.required("workspace"), agent: arguments.required("agent"),
             access: arguments.options["access"], locale: arguments.options["locale"],
             isInsecureAllowed: configuration.isInsecureAllowed)
@@ -113,7 +112,7 @@ enum InstallationCommand {
             throw UsageError(
                 "--domain: the domain of \(appID) stands in the configuration file: \(DomainText.shown(listed))")
         }
-        let secret = try secret(arguments)
+        let secret = try arguments.secret("secret")
         guard let known = try await repository.sealedSecret(of: appID) else {
             Terminal.say("no installation of \(appID)")
             return ExitCode.failed
@@ -193,21 +192,5 @@ enum InstallationCommand {
                 keyPath: "sealing.key", problem: "missing: a secret that is given by command is sealed with it")
         }
         return key
-    }
-
-    private static func secret(_ arguments: Arguments) throws -> String {
-        let source = try arguments.required("secret")
-        if source == "-" {
-            let text = String(decoding: FileHandle.standardInput.readDataToEndOfFile(), as: UTF8.self)
-                .trimmingCharacters(in: .whitespacesAndNewlines)
-            guard !text.isEmpty else { throw UsageError("--secret -: nothing came on standard input") }
-            return text
-        }
-        guard ["env:", "file:", "credential:"].contains(where: source.hasPrefix) else {
-            throw UsageError(
-                "--secret: a secret on the command line is seen by everybody; use \(sources)"
-            )
-        }
-        return try Secret.resolve(source, option: "--secret", in: arguments.configurationFile.surroundings)
     }
 }

@@ -5,12 +5,16 @@ import Output
 import Postgres
 import Store
 
-/// `migrate`: brings the schema up to date.
+/// `migrate`: brings the schema up to date; with `--grant` makes the roles too.
 enum MigrateCommand {
     static func run(_ words: [String]) async throws -> Int32 {
-        let arguments = try Arguments(words, known: ["config"])
+        let arguments = try Arguments(words, known: ["config", "admin-url"], flags: ["grant"], repeatable: ["runtime"])
         try arguments.refusePositional()
         let configuration = try arguments.loadConfiguration(for: .database)
+        if arguments.flags.contains("grant") { return try await MigrateGrant.run(arguments, configuration) }
+        guard arguments.options["admin-url"] == nil, arguments.lists["runtime"] == nil else {
+            throw UsageError("--admin-url and --runtime belong to --grant")
+        }
         try await Database.refusePooler(configuration)
         guard configuration.databaseURL == nil else { return try await migrate(try Database.url(configuration)) }
         do {

@@ -9,7 +9,9 @@
 -- locked also where a replica has said so that can't take it; owner_gone: its holder does not live any more; free: it
 -- has none. since: since when it is so; of owner_gone, when the holder was heard of last.
 WITH judged AS (
-    SELECT i.*, CASE
+    -- Named one by one: who looks at the status may have no right to read secrets.
+    SELECT i.id, i.app_id, i.workspace_id, i.agent_id, i.status, i.access, i.origin, i.sealed_key_id, i.lease_holder,
+        i.lease_renewed_at, i.free_since, i.connection_reason, i.connection_since, i.connection_retry_at, CASE
             WHEN i.status = 'revoked' THEN 'revoked'
             WHEN i.lease_holder <> ALL ($2) AND i.lease_expires_at > clock_timestamp() AND (
                 i.lease_renewed_at IS NULL OR clock_timestamp() - i.lease_renewed_at

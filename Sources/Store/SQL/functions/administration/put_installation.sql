@@ -15,7 +15,7 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column
 DECLARE
-    v_known gateway.installation;
+    v_known record;
     v_agent_name text;
     v_is_archived boolean;
     v_workspace_name text;
@@ -25,7 +25,8 @@ DECLARE
         SELECT FROM gateway.agent a JOIN gateway.workspace w ON w.id = a.workspace_id
         WHERE w.name = p_workspace AND a.name = p_agent);
 BEGIN
-    SELECT i.* INTO v_known FROM gateway.installation i WHERE i.app_id = p_app_id FOR NO KEY UPDATE;
+    SELECT i.id, i.status, i.workspace_id, i.agent_id, i.domain INTO v_known
+    FROM gateway.installation i WHERE i.app_id = p_app_id FOR NO KEY UPDATE;
     IF v_known.id IS NOT NULL THEN
         SELECT a.name, a.archived_at IS NOT NULL, w.name INTO v_agent_name, v_is_archived, v_workspace_name
         FROM gateway.agent a JOIN gateway.workspace w ON w.id = v_known.workspace_id WHERE a.id = v_known.agent_id;
@@ -49,14 +50,17 @@ BEGIN
     END IF;
     v_keeps_secret := CASE WHEN p_origin = 'command' THEN v_known.domain = p_domain ELSE EXISTS (
         SELECT FROM gateway.installation_override o WHERE o.installation_id = v_id AND o.setting = 'app_secret') END;
+    -- The file brings the secret itself. What is written is not read: the caller may have no right to read secrets.
+    IF NOT coalesce(v_keeps_secret, false) THEN
+        UPDATE gateway.installation i SET sealed_secret = NULL, sealed_key_id = NULL
+        WHERE i.id = v_id AND i.sealed_key_id IS NOT NULL;
+    END IF;
     RETURN QUERY
     UPDATE gateway.installation i
     SET origin = p_origin,
         -- The file takes back what the file revoked, a command takes back anything.
         status = CASE WHEN p_origin = 'command' OR i.revoked_by = 'config' THEN 'active' ELSE i.status END,
-        revoked_by = CASE WHEN p_origin = 'command' OR i.revoked_by = 'config' THEN NULL ELSE i.revoked_by END,
-        sealed_secret = CASE WHEN v_keeps_secret THEN i.sealed_secret END,
-        sealed_key_id = CASE WHEN v_keeps_secret THEN i.sealed_key_id END
+        revoked_by = CASE WHEN p_origin = 'command' OR i.revoked_by = 'config' THEN NULL ELSE i.revoked_by END
     WHERE i.id = v_id
     RETURNING i.id, i.status, CASE WHEN v_known.id IS NULL THEN 'new' ELSE v_known.status END;
 END $$;

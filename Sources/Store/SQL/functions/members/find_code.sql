@@ -3,7 +3,8 @@
 --   state     see link_state
 --   member    the member that the sender already is; NULL: none
 --   chat_id   where the sender wrote last before the prompt; NULL: not known any more
---   domain, sealed_secret, sealed_key_id   what the platform can be asked with for the sender's name
+--   domain, sealed_secret, sealed_key_id   what the platform can be asked with for the sender's name; no
+--             secret where the caller may not read it
 --
 -- Called by the command `member approve`.
 CREATE OR REPLACE FUNCTION gateway.find_code(p_code_sha256 bytea)
@@ -19,7 +20,7 @@ AS $$
          WHERE r.installation_id = t.installation_id AND r.sender = t.open_id AND r.reason = 'unbound_user'
             AND r.received_at BETWEEN t.expires_at - interval '2 hours' AND t.expires_at
          ORDER BY r.received_at DESC LIMIT 1),
-        i.domain, i.sealed_secret, i.sealed_key_id
+        i.domain, gateway.readable_secret(i.id), i.sealed_key_id
     FROM gateway.binding_token t
     JOIN gateway.installation i ON i.id = t.installation_id
     JOIN gateway.agent a ON a.id = i.agent_id
