@@ -20,28 +20,34 @@ struct Notifications: Sendable {
     let installationsChanged: @Sendable () -> Void
     let outages: OutageLog
 
-    /// Until the task is cancelled.
+    /// Until the task is cancelled. Every role of the database may notify on every channel, as often as it likes: a flood
+    /// makes the gateway look once in an interval.
     func run() async {
-        await listener.run { event in
-            switch event {
-            case .listening:
-                outages.succeeded("listen")
-                outboxHasWork.ring()
-                windowsMayBeDue.ring()
-                hasProgress.ring()
-                hasCommands.ring()
-                installationsChanged()
-            case .notified(let notification):
-                switch Channel(rawValue: notification.channel) {
-                case .outbox: outboxHasWork.ring()
-                case .window: windowsMayBeDue.ring()
-                case .progress: hasProgress.ring()
-                case .command: hasCommands.ring()
-                case .installation: installationsChanged()
-                case nil: break
+        let rings = PacedRings<Channel>()
+        await withTaskGroup(of: Void.self) { group in
+            group.addTask { await rings.run { answer($0) } }
+            group.addTask {
+                await listener.run { event in
+                    switch event {
+                    case .listening:
+                        outages.succeeded("listen")
+                        for channel in Channel.allCases { answer(channel) }
+                    case .notified(let notification):
+                        if let channel = Channel(rawValue: notification.channel) { rings.ring(channel) }
+                    case .lost(let error, _): outages.failed("listen", error)
+                    }
                 }
-            case .lost(let error, _): outages.failed("listen", error)
             }
+        }
+    }
+
+    private func answer(_ channel: Channel) {
+        switch channel {
+        case .outbox: outboxHasWork.ring()
+        case .window: windowsMayBeDue.ring()
+        case .progress: hasProgress.ring()
+        case .command: hasCommands.ring()
+        case .installation: installationsChanged()
         }
     }
 }

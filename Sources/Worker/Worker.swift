@@ -46,6 +46,9 @@ package struct Worker: Sendable {
         let repository = Repository(pool: pool)
         let outages = OutageLog(logger: logger)
         let bells = (0..<concurrency).map { _ in Doorbell() }
+        // Every role of the database may notify, as often as it likes: a flood makes the worker look once in an interval.
+        let rings = PacedRings<String>()
+        let ringing = Task { await rings.run { _ in for bell in bells { bell.ring() } } }
         let listening = Task {
             await Listener(url: url, channels: ["gateway_task"], anew: listenAnew).run { event in
                 switch event {
@@ -53,7 +56,7 @@ package struct Worker: Sendable {
                 case .lost(let error, _): outages.failed("listen", error)
                 case .notified: break
                 }
-                if Self.wakes(event, runtime: runtime) { for bell in bells { bell.ring() } }
+                if Self.wakes(event, runtime: runtime) { rings.ring(runtime) }
             }
         }
         let stopping = Task {
@@ -71,8 +74,10 @@ package struct Worker: Sendable {
         }
         stopping.cancel()
         listening.cancel()
+        ringing.cancel()
         await stopping.value
         await listening.value
+        await ringing.value
         await pool.close()
         logger.log(.workerStopped(runtime: runtime))
     }

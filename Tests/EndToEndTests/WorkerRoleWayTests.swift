@@ -96,6 +96,42 @@ struct WorkerRoleWayTests {
         await stage.end(worker, daemon)
     }
 
+    @Test("a flood of notifications makes the daemon look a hundred times a second at the most")
+    func boundedFlood() async throws {
+        let stage = try await Stage()
+        let role = "paced_" + (try await stage.rows("SELECT current_database()")[0].dropFirst().dropLast())
+        // Sessions of this test's database count the calls of functions.
+        let database = try await stage.rows("SELECT current_database()")[0].dropFirst().dropLast()
+        try await stage.pool.run("ALTER DATABASE \(database) SET track_functions = 'pl'")
+        let daemon = try await stage.start(stage.configuration())
+        try await stage.pool.run("CREATE ROLE \(role) LOGIN")
+        let hostile = Pool(url: stage.url + " user=\(role)", size: 1)
+        let began = ContinuousClock.now
+        for _ in 0..<2_000 {
+            // Many small ones: each is handed on by itself.
+            for channel in ["outbox", "progress"] {
+                try await hostile.run("SELECT pg_notify('gateway_\(channel)', '1')")
+            }
+        }
+        await daemon.killNow()
+        let lasted = began.duration(to: .now)
+        // A session tells its counts at its end.
+        _ = try await eventually {
+            try await stage.rows(
+                "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name ~ '^lark'"
+            )
+                == ["(0)"]
+        }
+        let calls = try await stage.rows(
+            "SELECT coalesce(sum(calls), 0) FROM pg_stat_user_functions WHERE funcname = 'take_outbox'"
+        )[0]
+        let count = Int(calls.dropFirst().dropLast()) ?? .max
+        #expect(count > 0 && Double(count) < lasted / .milliseconds(10) + 100, "\(count) in \(lasted)")
+        await hostile.close()
+        try await stage.pool.run("DROP ROLE \(role)")
+        await stage.end()
+    }
+
     @Test("wrong words for worker-role are wrong usage, and the gateway's own role is refused")
     func mistakes() async throws {
         let stage = try await Stage()

@@ -8,17 +8,18 @@ CREATE OR REPLACE FUNCTION gateway.reset_installation(p_app_id text) RETURNS int
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    v_known gateway.installation;
+    v_known record;
     v_count int;
 BEGIN
-    SELECT i.* INTO v_known FROM gateway.installation i WHERE i.app_id = p_app_id FOR NO KEY UPDATE;
+    -- No secret is read: the caller may have no right to.
+    SELECT i.id, i.origin, i.is_in_file, i.sealed_key_id INTO v_known FROM gateway.installation i WHERE i.app_id = p_app_id FOR NO KEY UPDATE;
     IF v_known.id IS NULL THEN
         RETURN NULL;
     END IF;
     DELETE FROM gateway.installation_override o
     WHERE o.installation_id = v_known.id AND (o.setting = 'revoked' OR v_known.origin = 'config');
     GET DIAGNOSTICS v_count = ROW_COUNT;
-    IF v_known.origin = 'config' AND v_known.sealed_secret IS NOT NULL THEN
+    IF v_known.origin = 'config' AND v_known.sealed_key_id IS NOT NULL THEN
         UPDATE gateway.installation i SET sealed_secret = NULL, sealed_key_id = NULL WHERE i.id = v_known.id;
     END IF;
     IF v_known.origin = 'config' AND NOT v_known.is_in_file THEN

@@ -8,10 +8,10 @@ CREATE OR REPLACE FUNCTION gateway.restore_installation(p_app_id text, p_user te
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    v_known gateway.installation;
+    v_known record;
 BEGIN
     UPDATE gateway.installation i SET status = 'active', revoked_by = NULL
-    WHERE i.app_id = p_app_id AND i.status = 'revoked' RETURNING i.* INTO v_known;
+    WHERE i.app_id = p_app_id AND i.status = 'revoked' RETURNING i.id, i.origin, i.is_in_file INTO v_known;
     IF v_known.id IS NULL THEN
         RETURN false;
     END IF;
