@@ -14,6 +14,21 @@ extension SettingKind where Value == String {
         }
     }
 
+    /// A system user who becomes a role of the private Postgres.
+    static var userName: Self {
+        Self(
+            "system user", schema: [("type", "string"), ("pattern", "^[a-z_][a-z0-9_-]{0,31}$")],
+            read: { node, _ in
+                let text = try node.string()
+                guard WorkerDoors.isUserName(text) else {
+                    throw node.fail(
+                        "found \(quoted(text)), expected a system user (small letters, digits, _ and -), neither root nor "
+                            + "a name that the private Postgres uses itself")
+                }
+                return text
+            }, show: { .string($0) })
+    }
+
     /// Of a file with certificates (PEM).
     static var certificates: Self {
         let path = SettingKind<String>.text("path")

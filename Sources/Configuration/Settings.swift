@@ -86,6 +86,15 @@ package struct Settings: SettingKeys {
     package let installations: Key<[SettingValues<InstallationKeys>]> = .init(
         reload: "installations", .list(of: .record(InstallationKeys.self)), .value([]), "the bots")
 
+    package let workers: Key<[SettingValues<WorkerKeys>]> = .init(
+        restart: "workers", .list(of: .record(WorkerKeys.self)), .value([]),
+        "workers that reach the private Postgres as system users of their own")
+    package let socketDirectory: Key<String?> = .init(
+        restart: "socket_directory", .optional(.text("path")),
+        .derived("`$RUNTIME_DIRECTORY`", initial: nil) { $1.environment["RUNTIME_DIRECTORY"] },
+        "holds a folder for each user of `workers`, with the socket of the private Postgres: `host=DIRECTORY/USER`. The user's group alone can reach it"
+    )
+
     package let silenceWindow: Key<Duration> = .init(
         reload: "batching.silence_window", .duration, .value(Batching().silenceWindow),
         "when a chat has been silent for this long, its burst becomes a run")
@@ -177,6 +186,16 @@ package struct Settings: SettingKeys {
 
     static let rules = [
         Rule(
+            keyPath: "workers",
+            problem: "database_url is set, so there is no private Postgres: use lark-gateway worker-role add"
+        ) {
+            $0.workers.isEmpty || $0.databaseURL == nil
+        },
+        Rule(keyPath: "workers", problem: "a user stands here twice") {
+            Set($0.workers.map(\.user)).count == $0.workers.count
+        },
+        Rule(keyPath: "workers", problem: "more than 12 users") { $0.workers.count <= 12 },
+        Rule(
             keyPath: "pairing.listen",
             problem:
                 "others than this machine can reach it, and the page is plain HTTP: expected 127.0.0.1, or \"exposed\": true beside it"
@@ -202,6 +221,23 @@ package struct Settings: SettingKeys {
             $0.renewEvery * 2 <= $0.leaseTTL
         },
     ]
+}
+
+/// The keys of an element of `workers`.
+package struct WorkerKeys: SettingKeys {
+    package typealias Key<Value: Sendable> = Setting<WorkerKeys, Value>
+
+    package static let keys = WorkerKeys()
+    package static let all = declared(in: keys)
+    package static let entries = SettingEntry.entries(of: all)
+
+    package let user: Key<String> = .init(
+        restart: "user", .userName, .required(initial: ""),
+        "a system user, who becomes a database role of the same name with the rights of a worker. At most 12 users, which share 60 connections"
+    )
+    package let runtimes: Key<[String]> = .init(
+        restart: "runtimes", .list(of: .text()), .value(["default"]), "the runtimes whose tasks it may claim and answer"
+    )
 }
 
 /// The keys of an element of `agents`.

@@ -16,11 +16,13 @@ package struct PrivatePostgres: Sendable {
         /// A folder that others own, or may enter.
         case folder(path: String, problem: String, remedy: String)
         case failed(step: String, output: String)
+        /// The ways in for workers can't be made.
+        case workers(problem: String, remedy: String)
 
         /// A person must change how the gateway is set up: trying again does not help.
         package var isSetUp: Bool {
             switch self {
-            case .runsAsRoot, .notInstalled, .versionNotInstalled, .versionUnreadable, .folder: true
+            case .runsAsRoot, .notInstalled, .versionNotInstalled, .versionUnreadable, .folder, .workers: true
             case .clusterGone, .failed: false
             }
         }
@@ -52,6 +54,8 @@ package struct PrivatePostgres: Sendable {
                 "\(path) holds the gateway's secrets and messages, and \(problem): \(remedy)"
             case .failed(let step, let output):
                 "\(step) failed: \(output)"
+            case .workers(let problem, let remedy):
+                "workers: \(problem): \(remedy)"
             }
         }
     }
@@ -62,17 +66,21 @@ package struct PrivatePostgres: Sendable {
     private let runAs: String?
     private let settings: [String: String]
     private let isForTests: Bool
+    private let workers: WorkerDoors?
     var binaries = ServerBinaries()
 
     /// - Parameter isForTests: the gateway's role may do everything, and whoever reaches the socket is any role: for
     ///   tests and benchmarks, which make databases and roles, and terminate backends.
+    /// - Parameter workers: ways in for workers as users of their own.
     package init(
-        directory: String, runAs: String? = nil, settings: [String: String] = [:], isForTests: Bool = false
+        directory: String, runAs: String? = nil, settings: [String: String] = [:], isForTests: Bool = false,
+        workers: WorkerDoors? = nil
     ) {
         self.directory = directory
         self.runAs = runAs
         self.settings = settings
         self.isForTests = isForTests
+        self.workers = workers
     }
 
     package static let databaseName = "lark_gateway"
@@ -124,15 +132,23 @@ package struct PrivatePostgres: Sendable {
             try FileManager.default.moveItem(atPath: draft, toPath: data)
         }
         try PrivateFolder.check(data, owner: serverUser, .closed)
+        try workers?.makeFolders(owner: serverUser)
         try writeConfiguration()
-        let isRunning = try await execute(binaries + "/pg_ctl", ["-D", data, "status"], deadline).status == 0
+        var isRunning = try await execute(binaries + "/pg_ctl", ["-D", data, "status"], deadline).status == 0
+        if isRunning, workers?.areOpen == false {
+            // Sockets are made at a start alone. Nobody's work is lost: it is stored, or not acked.
+            try await stop(deadline: deadline)
+            isRunning = false
+        }
         if isRunning {
             try await run("reading the settings again", binaries + "/pg_ctl", ["-D", data, "-s", "reload"], deadline)
         } else {
             try await startServer(binaries, deadline)
         }
-        try await ServerRoles(socket: socket, database: Self.databaseName, isForTests: isForTests)
-            .bringUpToDate(deadline: deadline)
+        try await ServerRoles(
+            socket: socket, database: Self.databaseName, isForTests: isForTests, workers: workers
+        )
+        .bringUpToDate(deadline: deadline)
         return isRunning
     }
 
@@ -196,9 +212,16 @@ package struct PrivatePostgres: Sendable {
 
     /// Replaced at every start: the files are ours.
     private func writeConfiguration() throws {
+        let doors = workers.map { doors in doors.users.map(doors.folder) } ?? []
+        let folders = doors.isEmpty ? socket : ([socket] + doors).map { "\"\($0)\"" }.joined(separator: ", ")
         var lines = [
-            "listen_addresses = ''", "unix_socket_directories = '\(socket)'", "port = 5432", "max_connections = 100",
-            "unix_socket_permissions = 0700", "timezone = 'UTC'", "log_line_prefix = '%m [%p] '",
+            "listen_addresses = ''",
+            "unix_socket_directories = '\(folders.replacingOccurrences(of: "'", with: "''"))'",
+            "port = 5432", "max_connections = 100",
+            // Each socket's folder says who reaches it.
+            "unix_socket_permissions = \(doors.isEmpty ? "0700" : "0777")", "timezone = 'UTC'",
+            // Of who connects and then says nothing.
+            "authentication_timeout = 10s", "log_line_prefix = '%m [%p] '",
             // Statements are never logged with an error, nor parameters with anything: they hold message bodies.
             "log_min_error_statement = panic", "log_error_verbosity = terse", "log_parameter_max_length = 0",
             "log_parameter_max_length_on_error = 0",
@@ -210,15 +233,15 @@ package struct PrivatePostgres: Sendable {
         // By the socket, who is the server's user or root, as one of our roles; nobody else, nobody by network, and no
         // copy of the data.
         try write(
-            [
-                "local replication all reject", "local all all " + (isForTests ? "trust" : "peer map=lark_gateway"),
+            ["local replication all reject"] + (workers?.accessRules ?? []) + [
+                "local all all " + (isForTests ? "trust" : "peer map=lark_gateway"),
                 "host all all all reject", "host replication all all reject",
             ], to: "pg_hba.conf")
         let name = getpwuid(serverUser).map { String(cString: $0.pointee.pw_name) } ?? ""
         try write(
             Set([name, "root"]).sorted().flatMap { user in
                 ServerRoles.all.map { "lark_gateway \"\(user)\" \($0)" }
-            }, to: "pg_ident.conf")
+            } + (workers?.userMap(server: name) ?? []), to: "pg_ident.conf")
     }
 
     /// Not atomically: the file keeps its owner. So not at all where nothing changes: a full disk must not empty it.

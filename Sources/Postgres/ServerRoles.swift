@@ -17,6 +17,8 @@ struct ServerRoles: Sendable {
     let database: String
     /// For tests, which terminate backends and make databases.
     let isForTests: Bool
+    /// Each user's role may do nothing until it is given a runtime (worker-role).
+    var workers: WorkerDoors?
 
     func bringUpToDate(deadline: Deadline) async throws {
         if try await !hasAdmin(deadline) {
@@ -26,11 +28,14 @@ struct ServerRoles: Sendable {
             guard try await takesWrites(admin, deadline) else { return false }
             try await bringRole(admin, deadline)
             try await bringDatabase(admin, deadline)
+            for user in workers?.users ?? [] { try await bringWorker(user, admin, deadline) }
             return true
         }
         guard isWritable else { return }
         try await with(Self.admin, on: database, deadline) { admin in
             try await admin.execute(script: Self.handOver, name: "hand_over", deadline: deadline)
+            guard workers != nil else { return }
+            try await admin.execute(script: Self.closedToWorkers, name: "close_to_workers", deadline: deadline)
         }
     }
 
@@ -64,6 +69,31 @@ struct ServerRoles: Sendable {
                 admin, "own_database", "ALTER DATABASE \(database) OWNER TO \(Self.gateway)", [], deadline)
         }
     }
+
+    /// The bound on files is the administrator's to set: the role can't raise it.
+    private func bringWorker(_ user: String, _ admin: Connection, _ deadline: Deadline) async throws {
+        let found = try await query(
+            admin, "find_role", "SELECT rolname FROM pg_catalog.pg_roles WHERE rolname = $1", [.text(user)], deadline)
+        let script = try await query(
+            admin, "worker_role",
+            """
+            SELECT concat_ws('; ', CASE WHEN $2 = 0 THEN format('CREATE ROLE %I', $1) END,
+                format('ALTER ROLE %I LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS'
+                    ' CONNECTION LIMIT %s', $1, $3),
+                format('ALTER ROLE %I SET temp_file_limit = %L', $1, '64MB')) AS change
+            """, [.text(user), .int(Int64(found.count)), .int(Int64(workers?.connectionLimit ?? 1))], deadline)
+        guard let text = try script.first?.value("change", as: String.self) else { return }
+        try await admin.execute(script: text, name: "worker_role", deadline: deadline)
+    }
+
+    /// Everybody may make temporary tables, large objects, and before Postgres 15 tables in public: a worker that was
+    /// talked into it would fill the disk. The gateway needs none of it from PUBLIC.
+    private static let closedToWorkers = """
+        REVOKE TEMPORARY ON DATABASE \(PrivatePostgres.databaseName) FROM PUBLIC;
+        REVOKE CREATE ON SCHEMA public FROM PUBLIC;
+        REVOKE EXECUTE ON FUNCTION pg_catalog.lo_creat(integer), pg_catalog.lo_create(oid),
+            pg_catalog.lo_from_bytea(oid, bytea) FROM PUBLIC;
+        """
 
     /// REASSIGN OWNED does not work for the superuser of initdb, so one by one: what is in the database, and not the
     /// system's own. Changes nothing where all is the gateway's. A superuser looks for no name in others' schemas.

@@ -34,6 +34,7 @@ private struct Sample: CustomTestStringConvertible {
         var members = [extra, Self.companions[path]].compactMap(\.self)
         guard names.count == 2 else { return top(names[0], value, members) }
         if names[0] == "agents[]" { members += others(["workspace", "name"], than: names[1]) }
+        if names[0] == "workers[]" { members += others(["user"], than: names[1]) }
         if names[0] == "installations[]" {
             members += others(["app_id", "app_secret", "workspace", "agent"], than: names[1])
         }
@@ -78,7 +79,9 @@ private func goodValues(_ folder: String) -> [String: [String]] {
         "installations[].workspace": [#""v""#, #""w""#], "installations[].agent": [#""a""#, #""b""#],
         "installations[].access": [#""pairing""#, #""open""#], "installations[].locale": [#""en""#, #""zh""#],
         "installations[].strangers_in_context": [#""include""#, #""omit""#],
-        "batching.silence_window": durations, "batching.max_wait": [#""3s""#, #""1m""#],
+        "workers[].user": [#""w""#, #""agent-1""#], "workers[].runtimes[]": [#""gpu""#, #""default""#],
+        "socket_directory": [#""/a""#, #""/b""#], "batching.silence_window": durations,
+        "batching.max_wait": [#""3s""#, #""1m""#],
         "send_limits.per_chat_second": ["1", "1000"], "send_limits.per_app_second": ["1", "10000"],
         "send_limits.per_app_minute": ["1", "100000"], "lease.ttl": durations,
         "lease.renew_every": [#""1s""#, #""45s""#],
@@ -237,7 +240,9 @@ struct SettingsTests {
         for text in [
             #"{"log": {}, "log": {}}"#, #"{"database_url": "x"}"#, #"{"long_connection": {"max_frame": "1KiB"}}"#,
             #"{"shutdown_timeout": "99999h"}"#, #"{"network": {"ca_file": "/nowhere"}}"#,
-            #"{"database_url": "env:NO"}"#,
+            #"{"database_url": "env:NO"}"#, #"{"workers": [{"user": "root"}]}"#,
+            #"{"workers": [{"user": "a"}], "database_url": "host=h"}"#,
+            #"{"workers": [{"user": "a"}, {"user": "a"}]}"#,
             #"{"lease": {"ttl": "1s", "renew_every": "1s"}}"#,
             #"{"transport": "urlsession", "network": {"proxy": "p"}}"#,
             #"{"agents": [{"workspace": "w", "name": "a"}, {"workspace": "w", "name": "a"}]}"#,
@@ -301,7 +306,8 @@ struct SettingsTests {
             {"database_url": "env:DB", "pooler_url": "env:DB", "public_url": "https://e.com", "sealing": {"previous": ["env:K"],
              "key": "env:K"}, "lease": {"ttl": "9s"}, "agents": [{"workspace": "w", "name": "a", "runtime": null}],
              "installations": [{"app_id": "c", "app_secret": "env:S", "workspace": "w", "agent": "a", "domain": "lark"}],
-             "metrics": {"listen": null}, "state_directory": "/s\\u001b\\u009b"}
+             "metrics": {"listen": null}, "state_directory": "/s\\u001b\\u009b",
+             "socket_directory": "/r"}
             """
         let read = try configuration(text, environment: environment)
         let printed = read.effective.text
@@ -318,7 +324,8 @@ struct SettingsTests {
         #expect(try schema.accepts(printed))
         // Every key, in the order of the table; an element of a list has its own.
         var rest = printed[...]
-        for row in SettingsTable.rows where !["network.ca_file", "$schema"].contains(row.path) {
+        let unset = ["network.ca_file", "$schema", "workers[].user", "workers[].runtimes[]"]
+        for row in SettingsTable.rows where !unset.contains(row.path) {
             let name = row.path.replacing("[]", with: "").split(separator: ".").last ?? ""
             let found = rest.range(of: "\"\(name)\": ")
             #expect(found != nil, "\(row.path)")

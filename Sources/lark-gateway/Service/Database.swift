@@ -9,7 +9,8 @@ import Store
 enum Database {
     /// The private server of a configuration without `database_url`.
     static func privateServer(_ configuration: Configuration) throws -> PrivatePostgres {
-        PrivatePostgres(directory: try stateDirectory(configuration) + "/postgres")
+        PrivatePostgres(
+            directory: try stateDirectory(configuration) + "/postgres", workers: configuration.workerDoors)
     }
 
     /// For who starts and stops the private server: nobody else does so meanwhile.

@@ -33,6 +33,7 @@ struct Service: Sendable {
     /// - Returns: whether all of the stop was done in time.
     private func serve(own: PrivatePostgres?) async throws -> Bool {
         let url = try Database.url(configuration)
+        try configuration.checkWorkerDoors()
         for (key, problem) in configuration.warnings { logger.log(.configurationWarned(key: key, problem: problem)) }
         let metrics = Metrics()
         let gateway = Gateway(
@@ -61,6 +62,7 @@ struct Service: Sendable {
 
     private func serve(_ gateway: Gateway, on url: String) async throws -> Bool {
         guard try await prepare(gateway, on: url) else { return true }
+        try await PrivateWorkers.grant(configuration, on: url, logger)
         let started = AsyncEvent()
         let sideTasks = [
             Task {

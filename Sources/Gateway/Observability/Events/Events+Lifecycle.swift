@@ -126,6 +126,16 @@ extension LogEvent {
         return Self(.error, "database.unavailable", fields + [("hint", .text(refusal.advice))])
     }
 
+    /// The configuration file names the runtime for a worker's role of the private Postgres.
+    package static func workerRoleGiven(role: String, runtime: String) -> Self {
+        Self(.info, "worker_role.added", [("role_name", .text(role)), ("runtime_id", .text(runtime))])
+    }
+
+    /// It does not name it any more.
+    package static func workerRoleTaken(role: String, runtime: String) -> Self {
+        Self(.info, "worker_role.removed", [("role_name", .text(role)), ("runtime_id", .text(runtime))])
+    }
+
     static func databaseRecovered(during: String, failures: Int, lasted: Duration) -> Self {
         Self(
             .info, "database.recovered",
