@@ -16,6 +16,8 @@ struct LarkGateway {
           config print                   the configuration in effect, with defaults and without secrets
           config schema|keys             the JSON Schema of the file; its keys as a table
           migrate                        bring the schema up to date (run does it too)
+          migrate --grant --admin-url SOURCE
+                                         make the database, its roles and their rights
           status [--json]                installations, windows, queue and outbox, from the database; 1 where something
                                          needs a person
           installation list|add|set-secret|revoke|restore|reset|reseal
