@@ -73,17 +73,19 @@ struct OperatorRoleTests {
             try await repository.setSecret(
                 "other", of: "cli_new", at: sealed.domain, knownAs: sealed.domain, sealedWith: key))
         #expect(await code { _ = try await repository.sealedSecrets() } == "42501")
-        #expect(try await repository.revokeInstallation("cli_new"))
-        #expect(try await repository.restoreInstallation("cli_new"))
+        #expect(try await repository.revokeInstallation("cli_new", by: "ada@vm"))
+        #expect(try await repository.restoreInstallation("cli_new", by: "ada@vm"))
+        #expect(try await repository.resetInstallation("cli_new") == 0)
         #expect(try await repository.installationStatuses(limit: 10).total == 3)
 
         #expect(try await repository.agents(limit: 10).total == 2)
         try await fixture.ingest(Fixture.message("om_1"))
-        #expect(try await repository.setRuntime(nil, ofAgent: "support", in: "acme"))
-        #expect(try await repository.setRuntime("other", ofAgent: "support", in: "acme"))
-        #expect(try await repository.setMentions(ofAgent: "support", in: "acme", mayMentionAll: true))
-        #expect(try await repository.archiveAgent("support", in: "acme", isArchived: true))
-        #expect(try await repository.archiveAgent("support", in: "acme", isArchived: false))
+        for word in [
+            .runtime(nil), .runtime("other"), .mayMentionAll(true), .isArchived(true), .isArchived(false),
+        ] as [AgentSetting] {
+            #expect(try await repository.override(word, ofAgent: "support", in: "acme", by: "ada@vm"))
+        }
+        #expect(try await repository.resetAgent("support", in: "acme") != nil)
 
         #expect(
             try await repository.pool.rows("SELECT gateway.invite_member('acme', 'Ann', NULL, '\\x01', '1 hour')") == [

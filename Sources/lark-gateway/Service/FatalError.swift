@@ -82,6 +82,7 @@ struct FatalError: Sendable {
         case .runsAsRoot:
             self.init(code, "\(error)", hint: "type: sudo systemctl start lark-gateway")
         case .folder(_, _, let remedy): self.init(code, key: "state_directory", "\(error)", hint: "type: \(remedy)")
+        case .workers(_, let remedy): self.init(code, key: "workers", "\(error)", hint: "type: \(remedy)")
         case .failed:
             self.init(
                 code, "the private Postgres: \(error)",
