@@ -9,9 +9,10 @@ struct OwnPostgresPlace {
     let state: String
     let user = geteuid() == 0 ? "postgres" : nil
 
-    init() async throws {
+    /// - Parameter directory: where the state is; nil: in a new folder.
+    init(in directory: String? = nil) async throws {
         stage = try await Stage()
-        state = try TemporaryFolder.make("state")
+        state = try directory ?? TemporaryFolder.make("state")
         if let user { chown(state, try #require(getpwnam(user)).pointee.pw_uid, gid_t.max) }
     }
 

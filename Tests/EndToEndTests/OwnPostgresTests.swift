@@ -144,6 +144,27 @@ struct OwnPostgresTests {
         await place.stage.end()
     }
 
+    @Test(
+        "a disk that is full at the first start ends it with 1, which systemd tries again; with room it works",
+        .enabled(if: SmallDisk.isPossible, "mounting a tmpfs takes root"))
+    func fullDisk() async throws {
+        let disk = try await SmallDisk.make(mebibytes: 192)
+        let place = try await Place(in: disk.path)
+        try disk.fill()
+        for _ in 1...2 {
+            let daemon = try place.run()
+            #expect(await daemon.ended() == 1)
+            #expect(daemon.output.contains("No space left on device"), "\(daemon.output)")
+            #expect(!place.isPostgresRunning)
+        }
+        try disk.free()
+        let daemon = try await place.start()
+        #expect(await place.stage.acked(await place.stage.say("there is room"), [200]))
+        #expect(await daemon.stop() == 0)
+        await place.stage.end()
+        await disk.remove()
+    }
+
     @Test("a Postgres that can't be started again ends the daemon with code 1, in order, and with what to do")
     func givenUp() async throws {
         let place = try await Place()
