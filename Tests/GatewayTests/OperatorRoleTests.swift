@@ -71,7 +71,7 @@ struct OperatorRoleTests {
         #expect(try await fixture.repository.sealedSecret(of: "cli_new")?.sealed != nil)
         #expect(
             try await repository.setSecret(
-                "other", of: "cli_new", at: sealed.domain, knownAs: sealed.domain, sealedWith: key))
+                "other", of: "cli_new", at: sealed.domain, knownAs: sealed.domain, sealedWith: key, by: "ada@vm"))
         #expect(await code { _ = try await repository.sealedSecrets() } == "42501")
         #expect(try await repository.revokeInstallation("cli_new", by: "ada@vm"))
         #expect(try await repository.restoreInstallation("cli_new", by: "ada@vm"))
