@@ -1,6 +1,6 @@
 /// At most so many events in any period, whenever it begins: what a limit of the platform allows at the most. (A bucket
-/// of tokens would let twice as many through in its first period.) The limit may change: what was recorded before counts
-/// against the new one.
+/// of tokens would let twice as many through in its first period.) The limit may change: what was recorded before
+/// counts against the new one.
 package struct SlidingWindow: Sendable {
     private var limit: Int
     private let period: Duration

@@ -1,5 +1,5 @@
-/// Where a text stops being JSON (RFC 8259), and what was expected there. JSONSerialization says so in characters from the
-/// beginning, if at all.
+/// Where a text stops being JSON (RFC 8259), and what was expected there. JSONSerialization says so in characters from
+/// the beginning, if at all.
 ///
 /// A comma before a closing bracket is let pass, as JSONSerialization does. One pass, without recursion; nothing of the
 /// text is repeated.

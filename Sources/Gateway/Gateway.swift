@@ -66,7 +66,8 @@ package final class Gateway: Sendable {
         try await apply(new.configured)
         guard let parts = parts.withLock({ $0 }) else { return }
         parts.pacer.update(new.sendLimits)
-        // The windows first: one that they close before the database would stays open a little longer, and no harm done.
+        // The windows first: one that they close before the database would stays open a little longer, and no harm
+        // done.
         parts.batcher.update(new.batching)
         ground.repository.update(new.batching)
         await updateSecrets(new)

@@ -20,8 +20,8 @@ struct Notifications: Sendable {
     let installationsChanged: @Sendable () -> Void
     let outages: OutageLog
 
-    /// Until the task is cancelled. Every role of the database may notify on every channel, as often as it likes: a flood
-    /// makes the gateway look once in an interval.
+    /// Until the task is cancelled. Every role of the database may notify on every channel, as often as it likes: a
+    /// flood makes the gateway look once in an interval.
     func run() async {
         let rings = PacedRings<Channel>()
         await withTaskGroup(of: Void.self) { group in

@@ -46,7 +46,8 @@ package struct Worker: Sendable {
         let repository = Repository(pool: pool)
         let outages = OutageLog(logger: logger)
         let bells = (0..<concurrency).map { _ in Doorbell() }
-        // Every role of the database may notify, as often as it likes: a flood makes the worker look once in an interval.
+        // Every role of the database may notify, as often as it likes: a flood makes the worker look once in an
+        // interval.
         let rings = PacedRings<String>()
         let ringing = Task { await rings.run { _ in for bell in bells { bell.ring() } } }
         let listening = Task {

@@ -111,7 +111,7 @@ struct RevocationTests {
         await place.stage.end()
     }
 
-    @Test("12: check says what a start or reload would change, and changes nothing, not a row and not an identity")
+    @Test("12: check says what a start or reload would change, and changes not a row")
     func check() async throws {
         let place = try await Place()
         #expect(await (try await place.start()).stop() == 0)

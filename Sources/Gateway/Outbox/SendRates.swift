@@ -70,7 +70,8 @@ struct SendRates: Sendable {
         self.limits = limits
     }
 
-    /// Takes other limits, from the next message on. What was sent in the running second and minute counts against them.
+    /// Takes other limits, from the next message on. What was sent in the running second and minute counts against
+    /// them.
     mutating func update(_ limits: SendLimits, _ now: ContinuousClock.Instant) {
         guard limits != self.limits else { return }
         self.limits = limits

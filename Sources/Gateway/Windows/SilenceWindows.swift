@@ -55,8 +55,8 @@ struct SilenceWindows {
         }
         let due = min(now + silence, window.first + maxWait)
         if due < window.due {
-            // A window that was read back can be older than its deadline lets on, and the silence may be shorter than it
-            // was: the entry would come up too late.
+            // A window that was read back can be older than its deadline lets on, and the silence may be shorter than
+            // it was: the entry would come up too late.
             open(key, first: window.first, due: due)
         } else {
             windows[key.installation]?[key.session]?.due = due

@@ -52,8 +52,8 @@ extension Repository {
     }
 
     /// What `applyConfiguration` would change now, by doing it in a transaction that is rolled back: exactly what it
-    /// would do, and nothing that could differ from it. Who writes to the rows of agents and bots meanwhile waits for it,
-    /// a few milliseconds as a rule and three seconds at most; it waits one second at most for them.
+    /// would do, and nothing that could differ from it. Who writes to the rows of agents and bots meanwhile waits for
+    /// it, a few milliseconds as a rule and three seconds at most; it waits one second at most for them.
     /// - Throws: `RevokesEveryBot`, `PostgresError`.
     package func previewConfiguration(_ parts: ConfiguredParts) async throws -> [ConfigurationChange] {
         let values = try Self.values(of: parts)

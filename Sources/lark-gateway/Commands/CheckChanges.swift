@@ -6,8 +6,8 @@ import Output
 import Postgres
 import Store
 
-/// The part of `check` that says what a start or a reload of the file would change of agents and bots. Which keys need a
-/// restart depends on the daemon that runs, and is not known here.
+/// The part of `check` that says what a start or a reload of the file would change of agents and bots. Which keys need
+/// a restart depends on the daemon that runs, and is not known here.
 enum CheckChanges {
     /// Of a database that `check` found good.
     /// - Returns: the exit code.

@@ -1,8 +1,8 @@
 import Configuration
 import Foundation
 
-/// What the installed unit, lark-gateway.service, gives the daemon: so that a command which a person types finds the same
-/// state directory and the same credentials. Read from systemd's files, without systemd.
+/// What the installed unit, lark-gateway.service, gives the daemon: so that a command which a person types finds the
+/// same state directory and the same credentials. Read from systemd's files, without systemd.
 ///
 /// Known are `User=`, `StateDirectory=`, `LoadCredential=` and the configuration file of `ExecStart=`. A value with a
 /// specifier (`%`) is left out.

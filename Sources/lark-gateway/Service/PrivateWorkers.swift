@@ -4,7 +4,8 @@ import Postgres
 import Store
 
 extension Configuration {
-    /// nil where no worker has a way of its own, and where nobody says in which folder, as a command that is no service.
+    /// nil where no worker has a way of its own, and where nobody says in which folder, as a command that is no
+    /// service.
     var workerDoors: WorkerDoors? {
         guard self.databaseURL == nil, !self.workers.isEmpty, let directory = self.socketDirectory else {
             return nil

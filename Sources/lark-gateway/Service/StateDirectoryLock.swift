@@ -75,8 +75,8 @@ enum StateDirectoryLock {
         var folder = path.hasPrefix("/") ? "" : "."
         for name in path.split(separator: "/") {
             folder += "/\(name)"
-            // What is there, also what is no folder, is found by who opens the lock's file. Above it may be what another
-            // user closed, or a file system that is read only.
+            // What is there, also what is no folder, is found by who opens the lock's file. Above it may be what
+            // another user closed, or a file system that is read only.
             var status = stat()
             guard stat(folder, &status) != 0, mkdir(folder, 0o700) != 0, errno != EEXIST else {
                 continue

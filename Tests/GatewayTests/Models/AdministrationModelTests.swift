@@ -252,9 +252,11 @@ struct AdministrationModelTests {
 
     private func apply(_ file: File, _ world: World, _ before: State) async throws {
         let active = before.installations.filter { $0.value.origin == "config" && $0.value.revokedBy == nil }
-        let revokesAll = !active.isEmpty && active.allSatisfy {
-            file.installations[$0.key] == nil && !$0.value.isOverridden
-        }
+        let revokesAll =
+            !active.isEmpty
+            && active.allSatisfy {
+                file.installations[$0.key] == nil && !$0.value.isOverridden
+            }
         let isElsewhere = file.installations.contains { app, agent in
             guard let known = before.installations[app], known.revokedBy == nil else { return false }
             return known.agent.prefix(3) != agent.prefix(3)

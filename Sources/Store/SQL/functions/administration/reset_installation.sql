@@ -12,7 +12,8 @@ DECLARE
     v_count int;
 BEGIN
     -- No secret is read: the caller may have no right to.
-    SELECT i.id, i.origin, i.is_in_file, i.sealed_key_id INTO v_known FROM gateway.installation i WHERE i.app_id = p_app_id FOR NO KEY UPDATE;
+    SELECT i.id, i.origin, i.is_in_file, i.sealed_key_id INTO v_known
+    FROM gateway.installation i WHERE i.app_id = p_app_id FOR NO KEY UPDATE;
     IF v_known.id IS NULL THEN
         RETURN NULL;
     END IF;
