@@ -274,7 +274,8 @@ struct AdministrationTests {
             return command.output.split(separator: "\n").map(String.init)
         }
         let status = try await output("status")
-        #expect(status.count == 4 && status[2].contains("[2J\u{FFFD}ti"), "\(status)")
+        try #require(status.count == 4, "\(status)")
+        #expect(status[2].contains("[2J\u{FFFD}ti"), "\(status)")
         #expect(status[3].hasPrefix("needs a person: cli_test: 1 given up within a day"), "\(status)")
         #expect(try await output("outbox", "list").count == 2)
         // In JSON they are escaped.

@@ -11,7 +11,8 @@
 WITH judged AS (
     -- Named one by one: who looks at the status may have no right to read secrets.
     SELECT i.id, i.app_id, i.workspace_id, i.agent_id, i.status, i.access, i.origin, i.sealed_key_id, i.lease_holder,
-        i.lease_renewed_at, i.free_since, i.connection_reason, i.connection_since, i.connection_retry_at, CASE
+        i.lease_expires_at, i.lease_renewed_at, i.free_since, i.connection_reason, i.connection_since,
+        i.connection_retry_at, CASE
             WHEN i.status = 'revoked' THEN 'revoked'
             WHEN i.lease_holder <> ALL ($2) AND i.lease_expires_at > clock_timestamp() AND (
                 i.lease_renewed_at IS NULL OR clock_timestamp() - i.lease_renewed_at
