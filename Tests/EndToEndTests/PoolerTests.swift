@@ -1,6 +1,7 @@
 import AsyncRuntime
 import Foundation
 import Postgres
+import Store
 import TestSupport
 import Testing
 
@@ -215,6 +216,9 @@ struct PoolerAsDatabaseTests {
     @Test("a worker that starts before the database waits for it")
     func workerWaits() async throws {
         let server = try await TestPostgres.makeServer()
+        let pool = Pool(url: server.url, size: 1, applicationName: "tests")
+        _ = try await GatewaySchema.migrator.apply(to: pool, deadline: .after(.seconds(60)))
+        await pool.close()
         try await server.stop(deadline: .after(.seconds(30)))
         let worker = try Daemon(
             [

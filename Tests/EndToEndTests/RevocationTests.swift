@@ -105,7 +105,7 @@ struct RevocationTests {
         try place.write(nil)
         let (output, status) = try await place.command("run")
         #expect(status == 78, "\(output)")
-        #expect(output.contains("configuration: installations: the file names none of the bots"), "\(output)")
+        #expect(output.contains(#""error":"installations: the file names none of the bots"#), "\(output)")
         #expect(output.contains("cli_a, cli_b; where that is a mistake"), "\(output)")
         #expect(try await place.states() == ["(cli_a,active)", "(cli_b,active)"])
         await place.stage.end()

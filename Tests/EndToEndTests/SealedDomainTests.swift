@@ -106,7 +106,7 @@ struct SealedDomainTests {
         // It is tried when something changes here, and never by itself: a reload that brings no key is no change.
         let isShown = try await eventually {
             try await pool.rows("SELECT connection_state, connection_retry_at FROM gateway.installation")
-                == ["(refused,)"]
+                == ["(locked,)"]
         }
         #expect(isShown)
         let (changes, lockings) = (
