@@ -17,6 +17,8 @@ struct Housekeeping: Sendable {
 
     private static let pruneEvery: Duration = .seconds(3600)
     private static let measureEvery: Duration = .seconds(10)
+    /// Percent. In honest use it is empty within a moment.
+    private static let queueIsFilling = 5
     private static let retryAfter: Duration = .seconds(5)
     private static let sweepAgainAfter: Duration = .seconds(1)
 
@@ -74,7 +76,21 @@ struct Housekeeping: Sendable {
                 guard !Task.isCancelled else { return }
                 outages.failed("measure_outbox", error)
             }
+            await relieveNotifications()
             try? await Task.sleep(for: Self.measureEvery)
+        }
+    }
+
+    /// Filled by who may, Postgres's queue of 8 GB is full in some 50 s.
+    private func relieveNotifications() async {
+        do {
+            if let ended = try await repository.relieveNotifications(abovePercent: Self.queueIsFilling) {
+                logger.log(.notificationsRelieved(sessions: ended))
+            }
+            outages.succeeded("relieve_notifications")
+        } catch {
+            guard !Task.isCancelled else { return }
+            outages.failed("relieve_notifications", error)
         }
     }
 

@@ -80,8 +80,13 @@ struct ServerRoles: Sendable {
             SELECT concat_ws('; ', CASE WHEN $2 = 0 THEN format('CREATE ROLE %I', $1) END,
                 format('ALTER ROLE %I LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS'
                     ' CONNECTION LIMIT %s', $1, $3),
-                format('ALTER ROLE %I SET temp_file_limit = %L', $1, '64MB')) AS change
-            """, [.text(user), .int(Int64(found.count)), .int(Int64(workers?.connectionLimit ?? 1))], deadline)
+                format('ALTER ROLE %I SET temp_file_limit = %L', $1, '64MB'),
+                -- So that the gateway may end its sessions.
+                format('GRANT %I TO %I', $1, $4)) AS change
+            """,
+            [
+                .text(user), .int(Int64(found.count)), .int(Int64(workers?.connectionLimit ?? 1)), .text(Self.gateway),
+            ], deadline)
         guard let text = try script.first?.value("change", as: String.self) else { return }
         try await admin.execute(script: text, name: "worker_role", deadline: deadline)
     }

@@ -170,6 +170,24 @@ struct HostileWorkerTests {
         try await place.end()
     }
 
+    @Test("that keeps the queue of notifications from being emptied is put out; the gateway's sessions stay")
+    func queue() async throws {
+        let place = try await Place()
+        let hostile = try await Connection.connect(
+            to: place.url, applicationName: "hostile", preparesStatements: false, deadline: .after(.seconds(20)))
+        try await hostile.execute(script: "LISTEN gateway_outbox", name: "hostile", deadline: .after(.seconds(20)))
+        try await hostile.execute(script: "BEGIN; SELECT 1", name: "hostile", deadline: .after(.seconds(20)))
+        #expect(try await place.fixture.repository.relieveNotifications(abovePercent: 90) == nil)
+        let ended = try #require(try await place.fixture.repository.relieveNotifications(abovePercent: 0))
+        #expect(ended >= 1)
+        await #expect(throws: PostgresError.self) {
+            try await hostile.execute(script: "SELECT 1", name: "hostile", deadline: .after(.seconds(20)))
+        }
+        await hostile.close()
+        #expect(try await place.fixture.pool.rows("SELECT 1") == ["(1)"])
+        try await place.end()
+    }
+
     @Test("gets no task of another runtime, and ends none of another worker's, whatever it says and sets")
     func otherRuntimes() async throws {
         let place = try await Place()

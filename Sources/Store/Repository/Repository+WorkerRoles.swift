@@ -30,6 +30,13 @@ extension Repository {
         try await run(SQL.removeWorkerRole, [.text(name), .text(runtime)]).first.map { try $0.value("removed") } ?? 0
     }
 
+    /// Ends the sessions of worker roles where the server's queue of notifications is fuller than so many percent.
+    /// - Returns: how many; nil where it is not.
+    /// - Throws: `PostgresError`; with SQLSTATE 42501 where it is that full, and the gateway may not end them.
+    package func relieveNotifications(abovePercent percent: Int) async throws -> Int? {
+        try await run(SQL.relieveNotifications, [.int(Int64(percent))]).first?.optional("ended")
+    }
+
     /// Gives a role the rights of the commands of administration.
     /// - Throws: as `addWorkerRole`.
     package func addOperatorRole(_ name: String) async throws {

@@ -25,6 +25,7 @@ enum SQL {
     static let addOperatorRole = call("add_operator_role", 1)
     static let addWorkerRole = call("add_worker_role", 2)
     static let removeWorkerRole = call("remove_worker_role", 2, as: "removed")
+    static let relieveNotifications = call("relieve_notifications", 1, as: "ended")
     static let listWorkerRoles = statement("list_worker_roles", PackageResources.list_worker_roles_sql)
     static let returnClaims = call("return_claims", 2, as: "returned")
 

@@ -64,6 +64,12 @@ package struct DatabaseRoles: Sendable {
         let isBorrowed = try await with(url(asGateway: false)) { admin in
             let isBorrowed = try await borrow(admin, report)
             try await makeSchema(admin, report)
+            // So that the gateway may end a worker's sessions.
+            if try await !isMember(admin, role, of: Self.worker) {
+                try await change(
+                    admin, "SELECT format('GRANT %I TO %I', $1, $2) AS change", [.text(Self.worker), .text(role)],
+                    report)
+            }
             for name in [role, Self.worker, Self.operators] where try await !mayConnect(admin, name) {
                 try await change(
                     admin, "SELECT format('GRANT CONNECT ON DATABASE %I TO %I', $1, $2) AS change",
@@ -193,6 +199,12 @@ package struct DatabaseRoles: Sendable {
     private func mayConnect(_ admin: Connection, _ name: String) async throws -> Bool {
         try await holds(
             admin, "SELECT 1 AS one WHERE has_database_privilege($1, current_database(), 'CONNECT')", name)
+    }
+
+    private func isMember(_ admin: Connection, _ member: String, of name: String) async throws -> Bool {
+        try await query(
+            admin, "SELECT 1 AS one WHERE pg_has_role($1, $2, 'USAGE')", [.text(member), .text(name)]
+        ).first != nil
     }
 
     private func holds(_ admin: Connection, _ sql: String, _ name: String) async throws -> Bool {

@@ -70,6 +70,7 @@ extension GatewaySchema {
         definition("check_worker_role", PackageResources.check_worker_role_sql),
         definition("grant_operator_rights", PackageResources.grant_operator_rights_sql),
         definition("grant_worker_functions", PackageResources.grant_worker_functions_sql),
+        definition("relieve_notifications", PackageResources.relieve_notifications_sql),
         definition("remove_worker_role", PackageResources.remove_worker_role_sql),
         definition("revoke_worker_functions", PackageResources.revoke_worker_functions_sql),
         definition("rfc3339", PackageResources.rfc3339_sql),

@@ -136,6 +136,16 @@ extension LogEvent {
         Self(.info, "worker_role.removed", [("role_name", .text(role)), ("runtime_id", .text(runtime))])
     }
 
+    /// Postgres's queue of notifications was filling up.
+    static func notificationsRelieved(sessions: Int) -> Self {
+        let hint =
+            sessions > 0
+            ? "an agent floods the database: see what runs as a worker's role (pg_stat_activity), and stop its unit or take "
+                + "the role with lark-gateway worker-role remove"
+            : "no worker did it: end the session that listens and leaves a transaction open (pg_stat_activity)"
+        return Self(.error, "notifications.relieved", [("sessions_ended", .count(sessions)), ("hint", .text(hint))])
+    }
+
     static func databaseRecovered(during: String, failures: Int, lasted: Duration) -> Self {
         Self(
             .info, "database.recovered",
