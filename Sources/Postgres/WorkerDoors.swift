@@ -22,7 +22,10 @@ package struct WorkerDoors: Sendable, Equatable {
 
     /// Whether a name can be a system user and a role that is none of the server's own.
     package static func isUserName(_ name: String) -> Bool {
-        name.wholeMatch(of: /[a-z_][a-z0-9_-]{0,31}/) != nil && !name.hasPrefix("pg_")
+        let bytes = name.utf8
+        func isLetter(_ byte: UInt8) -> Bool { (0x61...0x7A).contains(byte) || byte == UInt8(ascii: "_") }
+        return (1...32).contains(bytes.count) && bytes.first.map(isLetter) == true && !name.hasPrefix("pg_")
+            && bytes.allSatisfy { isLetter($0) || (0x30...0x39).contains($0) || $0 == UInt8(ascii: "-") }
             && !(ServerRoles.all + ["root", "all", "public", "none"]).contains(name)
     }
 

@@ -101,7 +101,7 @@ struct SecretFilesTests {
         #expect(reread.unusable.map(\.file.path) == ["database", "key", "one", "two"].map(place.path))
         let problems = reread.unusable.map(\.problem)
         #expect(problems[1].contains("not 32 bytes"))
-        #expect(problems.suffix(2) == ["it can't be read", "it is empty"])
+        #expect(problems.suffix(2) == ["there is no such file", "it is empty"])
         #expect(!problems.joined().contains("s3cret"))
         #expect(reread.configuration.installations.map(\.appSecret) == old.installations.map(\.appSecret))
         #expect(reread.configuration.databaseURL == "host=a")

@@ -351,7 +351,8 @@ struct SettingsTests {
         // Their standard is another key, a variable, or that of a page which is not served.
         #expect(
             untold == [
-                "state_directory", "network.proxy", "long_connection.max_frame", "pairing.listen", "pairing.exposed",
+                "state_directory", "network.proxy", "long_connection.max_frame", "socket_directory", "pairing.listen",
+                "pairing.exposed",
             ])
     }
 
